@@ -1,0 +1,81 @@
+"""Ids: plain functions from facts to names, the same on every side of the log (DESIGN §2, §3)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+ID_BYTES = 16
+
+
+def _base32(digest: bytes) -> str:
+    return base64.b32encode(digest[:ID_BYTES]).decode("ascii").rstrip("=").lower()
+
+
+def _hash(*parts: str) -> str:
+    # Lengths are hashed along with the parts: ("ab", "c") and ("a", "bc") must not meet.
+    framed = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    return _base32(hashlib.sha256(framed).digest())
+
+
+def digits_of(to: str) -> str:
+    """TO as every side compares it: trimmed, one leading `+` or `00` dropped, nothing else (DESIGN §2)."""
+    trimmed = to.strip()
+    if trimmed.startswith("+"):
+        return trimmed[1:]
+    return trimmed.removeprefix("00")
+
+
+def recipient_id(pepper: bytes, to: str) -> str:
+    """26 characters of lower-case base32: the first 16 bytes of HMAC-SHA256(pepper, digits of TO)."""
+    return _base32(hmac.digest(pepper, digits_of(to).encode(), "sha256"))
+
+
+def pepper_fingerprint(pepper: bytes) -> str:
+    """What may be written down of the pepper: a hash that tells two peppers apart and nothing else."""
+    return _base32(hmac.digest(pepper, b"sendledger pepper fingerprint v1", "sha256"))
+
+
+def batch_id(idempotency_key: str) -> str:
+    """The name of a batch: a hash of its idempotency key, which may hold anything."""
+    return _hash("batch", idempotency_key)
+
+
+def message_id(campaign_id: str, batch: str, row: int) -> str:
+    """The same campaign, batch and row give the same message, so that a repeated POST gives no second one."""
+    return _hash("message", campaign_id, batch, str(row))
+
+
+def event_id(event_type: str, *facts: str) -> str:
+    """An id that is a function of the facts, for events whose writer may have to write them again after a crash."""
+    return _hash("event", event_type, *facts)
+
+
+def body_id(body: bytes) -> str:
+    """The id of a postback: a hash of the body's bytes, so that a repeated delivery is the same event (DESIGN §3)."""
+    return _base32(hashlib.sha256(body).digest())
+
+
+_MASK = 0xFFFFFFFF
+_M = 0x5BD1E995
+
+
+def murmur2(data: bytes) -> int:
+    """Kafka's murmur2 as a signed-free 32-bit number (org.apache.kafka.common.utils.Utils.murmur2)."""
+    length = len(data)
+    h = 0x9747B28C ^ length
+    whole = length & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
+        k = (k ^ (k >> 24)) * _M & _MASK
+        h = (h * _M & _MASK) ^ k
+    if length > whole:
+        h = (h ^ int.from_bytes(data[whole:], "little")) * _M & _MASK
+    h = (h ^ (h >> 13)) * _M & _MASK
+    return h ^ (h >> 15)
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition that Kafka's default partitioner gives a key: murmur2, made positive, modulo the count."""
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

@@ -1,0 +1,92 @@
+"""The records of the compacted topics: what the fold and the merge publish (DESIGN §4, §5)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sendledger_schemas.attempts import RequestPosition
+from sendledger_schemas.fields import EventData, Instant
+
+Bucket = Literal[
+    "queued",
+    "attempting",
+    "in_doubt",
+    "cancelled",
+    "expired",
+    "suppressed",
+    "rejected",
+    "accepted",
+    "sent",
+    "delivered",
+    "undelivered",
+]
+
+BUCKETS: tuple[Bucket, ...] = Bucket.__args__  # type: ignore[attr-defined]  # typing keeps a Literal's values there
+
+FOLD_VERSION = 1
+"""Of store, partials and message states: code with another one folds the log anew."""
+
+
+class MessageState(EventData):
+    """`sms.message-state.v1`: one message as its facts up to `to` say (`to`: topic → last offset, −1 = none)."""
+
+    message_id: str
+    campaign_id: str
+    recipient_id: str
+    to_last3: str
+    bucket: Bucket
+    final: bool
+    conflicted: bool
+    detail: str | None = None
+    error_code: str | None = None
+    doubt_reason: str | None = None
+    tracking_id: str | None = None
+    history_id: str | None = None
+    operator_id: str | None = None
+    attempts: int
+    requested_at: Instant
+    attempted_at: Instant | None = None
+    responded_at: Instant | None = None
+    sent_at: Instant | None = None
+    settled_at: Instant | None = None
+    request: RequestPosition
+    to: dict[str, int]
+    version: int
+    fold_version: int
+
+
+class CampaignPartial(EventData):
+    """`sms.campaign-partials.v1`: what the messages of one campaign in one partition add up to.
+
+    `counters` is a sum of contributions (domain/contribution.py names the keys). A series record (key `…/YYYY-MM-DD`)
+    has a `day` and only that day's counters. `from`/`to`: topic → offset, first and last that are counted.
+    """
+
+    campaign_id: str
+    partition: int
+    slot: int
+    day: str | None = None
+    counters: dict[str, int]
+    from_: Annotated[dict[str, int], Field(alias="from")]
+    to: dict[str, int]
+    version: int
+    fold_version: int
+    topic_ids: dict[str, str]
+    archived: bool = False
+
+
+class CampaignState(EventData):
+    """`sms.campaign-state.v1`: the numbers of one campaign, the sum of the most complete partial of each partition."""
+
+    campaign_id: str
+    as_of: Instant
+    counters: dict[str, int]
+    series: dict[str, dict[str, int]]
+    orphans: int
+    to: dict[str, dict[str, int]]
+    version: int
+    fold_version: int
+    archived: bool = False
+    topic_ids: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,145 @@
+"""What a fresh machine relies on: the locked requirements and the set-up script."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+_TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "head", "mv", "rm", "sed", "sha256sum", "mkdir", "touch")
+_JAVA = "#!/usr/bin/env bash\necho 'openjdk version \"{}.0.1\" 2025-01-01' >&2\n"
+_MAVEN = (
+    "#!/usr/bin/env bash\necho called >>calls\nmkdir -p infra/kafka/lib.new\ntouch infra/kafka/lib.new/kafka_x.jar\n"
+)
+_BROKEN_MAVEN = "#!/usr/bin/env bash\necho '[ERROR] no such artifact'\nexit 1\n"
+
+
+class Machine:
+    """A checkout on a machine that has nothing but the tools of a shell, and a .venv that is made already."""
+
+    def __init__(self, directory: Path) -> None:
+        self.checkout, self.path = directory / "checkout", directory / "bin"
+        self.path.mkdir()
+        for name in _TOOLS:
+            found = shutil.which(name)
+            assert found, name
+            (self.path / name).symlink_to(found)
+        for name in ("infra/setup.sh", "infra/kafka/pom.xml", "pyproject.toml"):
+            self._copy(name)
+        for name in ("requirements.in", "requirements-dev.txt"):
+            self._copy(name)
+        self._write(self.checkout / ".venv/bin/sendledger", "#!/usr/bin/env bash\n")
+        (self.checkout / ".venv/bin/python").symlink_to(sys.executable)
+        parts = ("requirements-dev.txt", "requirements.in", "pyproject.toml")
+        content = b"".join((CHECKOUT / part).read_bytes() for part in parts)
+        made = subprocess.run(["sha256sum"], input=content, capture_output=True, check=True).stdout.split()[0]
+        (self.checkout / ".venv/.made-from").write_bytes(made + b"\n")
+
+    def _copy(self, name: str) -> None:
+        target = self.checkout / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / name, target)
+
+    @staticmethod
+    def _write(path: Path, script: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(script, encoding="utf-8")
+        path.chmod(0o755)
+
+    def has(self, name: str, script: str) -> Machine:
+        """Put a program on the machine."""
+        self._write(self.path / name, script)
+        return self
+
+    def set_up(self) -> tuple[int, list[str]]:
+        """Run the script. Returns the exit code and what it said, line by line."""
+        done = subprocess.run(
+            [self.checkout / "infra/setup.sh"],
+            cwd=self.checkout,
+            env={"PATH": str(self.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout == ""
+        return done.returncode, done.stderr.splitlines()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """One without Java, Maven and apt-get."""
+    return Machine(tmp_path)
+
+
+def test_a_missing_jdk_is_one_line(machine: Machine) -> None:
+    """Without Java the script says what to install and fails."""
+    assert machine.set_up() == (
+        1,
+        ["setup: missing: a JDK 17 or later (Debian, Ubuntu: apt-get install default-jdk-headless)"],
+    )
+
+
+def test_an_old_jdk_is_one_line(machine: Machine) -> None:
+    """A Java that is too old is named with its version."""
+    code, told = machine.has("java", _JAVA.format(11)).set_up()
+    assert (code, told) == (1, ["setup: missing: a JDK 17 or later (found 11; JAVA_HOME chooses)"])
+
+
+def test_a_missing_maven_is_one_line(machine: Machine) -> None:
+    """Without Maven the script says what to install and fails."""
+    code, told = machine.has("java", _JAVA.format(21)).set_up()
+    assert (code, told) == (1, ["setup: missing: Maven (Debian, Ubuntu: apt-get install maven)"])
+
+
+def test_a_missing_python_is_one_line(machine: Machine) -> None:
+    """Without a Python that is new enough the script says so before it touches anything."""
+    (machine.checkout / ".venv/bin/sendledger").unlink()
+    code, told = machine.has("python3", "#!/usr/bin/env bash\nexit 1\n").set_up()
+    assert code == 1
+    assert told == ["setup: missing: Python 3.11 or later (Debian, Ubuntu: apt-get install python3 python3-venv)"]
+
+
+def test_the_second_call_does_nothing(machine: Machine) -> None:
+    """What was fetched is not fetched again, until the pom changes."""
+    machine.has("java", _JAVA.format(17)).has("mvn", _MAVEN)
+    assert machine.set_up() == (0, ["setup: fetching Kafka's jars"])
+    assert machine.set_up() == (0, [])
+    pom = machine.checkout / "infra/kafka/pom.xml"
+    pom.write_text(pom.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert machine.set_up() == (0, ["setup: fetching Kafka's jars"])
+    assert (machine.checkout / "calls").read_text(encoding="utf-8").count("called") == 2
+
+
+def test_a_failed_fetch_leaves_the_old_jars_and_is_tried_again(machine: Machine) -> None:
+    """Maven's own words are passed on, and a half-fetched folder never counts as done."""
+    machine.has("java", _JAVA.format(17)).has("mvn", _BROKEN_MAVEN)
+    for _ in range(2):
+        code, told = machine.set_up()
+        assert code == 1
+        assert told[-1] == "setup: Maven could not fetch Kafka's jars: [ERROR] no such artifact"
+    assert not (machine.checkout / "infra/kafka/lib").exists()
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_locked_by_hash_and_no_index_is_named(name: str) -> None:
+    """Each line is one version with its hashes; no file says where packages come from."""
+    text = (CHECKOUT / name).read_text(encoding="utf-8")
+    assert not re.search(r"https?:|--(extra-)?index-url|--find-links|--trusted-host", text)
+    blocks = re.split(r"\n(?=[a-z0-9])", text.strip())
+    for block in blocks:
+        assert re.match(r"[a-z0-9._-]+==\S+ \\\n    --hash=sha256:", block), block.splitlines()[0]
+
+
+def test_tests_run_with_the_versions_that_users_get() -> None:
+    """Every version of requirements.txt stands in requirements-dev.txt too."""
+    pin = re.compile(r"^[a-z0-9._-]+==\S+", re.MULTILINE)
+    run, dev = (
+        set(pin.findall((CHECKOUT / name).read_text(encoding="utf-8")))
+        for name in ("requirements.txt", "requirements-dev.txt")
+    )
+    assert run <= dev
