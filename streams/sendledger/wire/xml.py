@@ -1,0 +1,134 @@
+"""XML in and out, without trust: the only place that knows lxml.
+
+A document becomes a tree of plain values with upper-case local names, or a fault with a reason from a closed list.
+No fault carries content: a document may hold phone numbers, texts and keys (P7, P8). How the parser is set is
+DESIGN §7; limits on depth and width are ours, far above anything that the provider's page shows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from lxml import etree
+
+MAX_BYTES = 64 * 1024
+MAX_DEPTH = 8
+MAX_ELEMENTS = 256
+MAX_ATTRIBUTES = 16
+
+XmlReason = Literal["empty", "too_large", "encoding", "doctype", "broken", "too_deep", "too_wide"]
+
+_BOM = b"\xef\xbb\xbf"
+_PROLOG = re.compile(r"(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A bare carriage return would be read back as a line feed (XML 1.0, section 2.11).
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;"})
+
+
+class Node(NamedTuple):
+    """One element: upper-case local name, attributes with upper-case names, trimmed text (of leaves only).
+
+    A named tuple, because a frozen dataclass takes four times as long to make, and each postback needs a dozen.
+    """
+
+    name: str
+    attributes: tuple[tuple[str, str], ...]
+    text: str
+    children: tuple[Node, ...]
+
+    def __repr__(self) -> str:
+        return f"Node({self.name}, {len(self.children)} children)"
+
+
+@dataclass(frozen=True, slots=True)
+class XmlFault:
+    """Why a document is none that we read."""
+
+    reason: XmlReason
+
+
+def parse_xml(raw: bytes) -> Node | XmlFault:
+    """The tree of a document of at most 64 KiB of UTF-8, whatever its declaration says; never raises."""
+    if len(raw) > MAX_BYTES:
+        return XmlFault("too_large")
+    body = raw.strip().removeprefix(_BOM).strip()
+    if not body:
+        return XmlFault("empty")
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return XmlFault("encoding")
+    if _has_doctype(text):
+        return XmlFault("doctype")
+    try:
+        root = etree.fromstring(body, _new_parser())
+    except (etree.LxmlError, ValueError):
+        return XmlFault("broken")
+    return _too_big(root) or _node(root)
+
+
+def escape(value: str) -> str:
+    """A value as it stands between two tags or in double quotes."""
+    return value.translate(_ESCAPES)
+
+
+def element(name: str, value: str) -> str:
+    """`<NAME>value</NAME>`, with nothing added."""
+    return f"<{name}>{escape(value)}</{name}>"
+
+
+def is_xml_text(value: str) -> bool:
+    """Whether XML 1.0 can carry each character of it (section 2.2: no control characters, no lone surrogates)."""
+    return _NOT_XML.search(value) is None
+
+
+def _new_parser() -> etree.XMLParser:
+    # `decompress` is newer than lxml's published types. Comments and instructions are dropped while parsing, so that
+    # they cannot split a value in two.
+    return etree.XMLParser(  # type: ignore[call-arg]
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        recover=False,
+        decompress=False,
+        encoding="utf-8",
+        remove_comments=True,
+        remove_pis=True,
+    )
+
+
+def _has_doctype(text: str) -> bool:
+    # A DOCTYPE can only stand between the prolog and the root, and nothing else that begins with `<!` can. It is
+    # refused before libxml2 sees it: entities in attribute values are expanded whatever the parser's settings.
+    prolog = _PROLOG.match(text)
+    return text.startswith("<!", prolog.end() if prolog else 0)
+
+
+def _too_big(root: etree._Element) -> XmlFault | None:
+    elements = list(root.iter())
+    if len(elements) > MAX_ELEMENTS or any(len(found.attrib) > MAX_ATTRIBUTES for found in elements):
+        return XmlFault("too_wide")
+    if _depth(root) > MAX_DEPTH:
+        return XmlFault("too_deep")
+    return None
+
+
+def _depth(root: etree._Element) -> int:
+    depth, level = 0, [root]
+    while level:
+        depth, level = depth + 1, [child for parent in level for child in parent]
+    return depth
+
+
+def _node(found: etree._Element) -> Node:
+    children = tuple([_node(child) for child in found])
+    attributes = [(_local(str(name)), str(value).strip()) for name, value in found.items()]
+    return Node(_local(found.tag), tuple(attributes), "" if children else (found.text or "").strip(), children)
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2].upper()
