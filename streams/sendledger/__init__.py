@@ -1,0 +1,1 @@
+"""Sendledger: an event-sourced ledger of every SMS of a campaign."""

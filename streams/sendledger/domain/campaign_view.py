@@ -1,0 +1,82 @@
+"""One campaign as `GET /v1/campaigns/{id}` shows it: its numbers, the orders that stand, the receiver's gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sendledger.domain.campaigns import Control, Order
+from sendledger.domain.numbers import Numbers
+from sendledger_schemas.postbacks import ReceiverAway
+from sendledger_schemas.states import CampaignState
+
+Json = dict[str, Any]
+
+
+def campaign_view(
+    campaign_id: str,
+    state: CampaignState | None,
+    control: Control,
+    gaps: Sequence[ReceiverAway],
+    now: datetime,
+) -> Json:
+    """All fields of DESIGN §8. `state` None: registered, and nothing of it folded yet (its counts are 0)."""
+    numbers = numbers_of(state, now)
+    orders = control.campaign(campaign_id)
+    return {
+        "campaign_id": campaign_id,
+        "name": orders.name,
+        "campaign_ref": orders.ref,
+        "as_of": (now if state is None else state.as_of).isoformat(),
+        **_standing(campaign_id, numbers, control),
+        "counts": numbers.counts(),
+        "quality": numbers.quality(),
+        "error_codes": numbers.named("e"),
+        "throttled_codes": numbers.named("t"),
+        "doubt_reasons": numbers.named("q"),
+        "details": numbers.named("d"),
+        "by_operator": numbers.by_operator(),
+        "latency_seconds": numbers.latency(),
+        "rates": numbers.rates(),
+        "series": numbers.points(),
+        "receiver_gaps": [
+            {"from": gap.from_.isoformat(), "to": gap.to.isoformat(), "receiver": gap.receiver} for gap in gaps
+        ],
+        "imbalance": numbers.imbalance(),
+        "archived": state is not None and state.archived,
+        "version": 0 if state is None else state.version,
+    }
+
+
+def numbers_of(state: CampaignState | None, now: datetime) -> Numbers:
+    """The numbers of a published state."""
+    if state is None:
+        return Numbers({}, {}, 0, now)
+    return Numbers(state.counters, state.series, state.orphans, now)
+
+
+def _standing(campaign_id: str, numbers: Numbers, control: Control) -> Json:
+    orders, account = control.campaign(campaign_id), control.account
+    unsent = numbers.main.get("b:queued", 0) + numbers.main.get("b:attempting", 0)
+    requested = numbers.main.get("requested", 0)
+    if orders.cancelled is not None:
+        return _because("cancelled", orders.cancelled)
+    if requested and not unsent:
+        return _because("finished" if numbers.young_open() else "closed", None)
+    paused = orders.paused or account.paused
+    if paused is not None:
+        return _because("halted" if paused.automatic else "paused", paused)
+    start = numbers.next_start()
+    if start is not None and numbers.main.get("b:queued", 0) == requested:
+        return {**_because("scheduled", orders.registered), "state_reason": f"starts at {start.isoformat()}"}
+    return _because("running", orders.resumed or orders.registered)
+
+
+def _because(state: str, order: Order | None) -> Json:
+    return {
+        "state": state,
+        "state_reason": None if order is None else (order.reason or None),
+        "state_since": None if order is None else order.at.isoformat(),
+        "state_by": None if order is None else order.by,
+    }

@@ -1,0 +1,206 @@
+"""What the fold reads of an event: typed, and only the fields that it needs (DESIGN §5; msgspec for its speed).
+
+The pydantic models in `sendledger_schemas` are the one definition; a contract test holds these structs against them.
+Times are UTC microseconds since 1970 (int), so that state compares and subtracts them without parsing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from sendledger_schemas.attempts import RequestPosition, WithheldReason
+from sendledger_schemas.decisions import Resolution
+from sendledger_schemas.envelope import UnreadableEvent, model_of
+from sendledger_schemas.postbacks import Claim
+from sendledger_schemas.responses import UnansweredReason
+
+__all__ = ["Fact", "MessageFact", "RequestPosition", "decode_fact", "micros"]
+
+_SECOND = 1_000_000
+
+
+def micros(when: datetime) -> int:
+    """An aware datetime as microseconds since 1970, UTC."""
+    return round(when.timestamp() * _SECOND)
+
+
+class _Data(msgspec.Struct, frozen=True, gc=False):
+    message_id: str
+    campaign_id: str
+    recipient_id: str
+
+
+class RequestedData(_Data, frozen=True, gc=False):
+    """Of `sendledger.send-requested.v1`. `to` is read for its last 3 digits only, and not kept (P7)."""
+
+    to: str
+    operator_id: str | None = None
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
+
+
+class StartedData(_Data, frozen=True, gc=False):
+    """Of `sendledger.attempt-started.v1`."""
+
+    attempt: int
+
+
+class WithheldData(_Data, frozen=True, gc=False):
+    """Of `sendledger.send-withheld.v1`."""
+
+    reason: WithheldReason
+
+
+class AcceptedData(_Data, frozen=True, gc=False):
+    """Of `sendledger.send-accepted.v1`."""
+
+    attempt: int
+    tracking_id: str
+
+
+class RejectedData(_Data, frozen=True, gc=False):
+    """Of `sendledger.send-rejected.v1`."""
+
+    attempt: int
+    error_code: str
+
+
+class ThrottledData(_Data, frozen=True, gc=False):
+    """Of `sendledger.send-throttled.v1`."""
+
+    attempt: int
+    error_code: str
+    retry_at: datetime
+
+
+class NotSentData(_Data, frozen=True, gc=False):
+    """Of `sendledger.send-not-sent.v1`."""
+
+    attempt: int
+    reason: str
+
+
+class UnansweredData(_Data, frozen=True, gc=False):
+    """Of `sendledger.send-unanswered.v1`."""
+
+    attempt: int
+    reason: UnansweredReason
+
+
+class ResolvedData(_Data, frozen=True, gc=False):
+    """Of `sendledger.doubt-resolved.v1`."""
+
+    attempt: int
+    resolution: Resolution
+
+
+class PostbackData(msgspec.Struct, frozen=True, gc=False):
+    """Of `sendledger.postback-received.v1`: no message id, it carries none; `raw` is not read."""
+
+    recipient_id: str
+    received_at: datetime
+    claim: Claim | None = None
+    detail: str | None = None
+    tracking_id: str | None = None
+    history_id: str | None = None
+    operator_id: str | None = None
+    provider_time: datetime | None = None
+
+
+class _Envelope(msgspec.Struct, frozen=True, gc=False, tag_field="type"):
+    id: str
+    time: datetime
+
+
+class Requested(_Envelope, frozen=True, gc=False, tag="sendledger.send-requested.v1"):
+    """A message was asked for."""
+
+    data: RequestedData
+
+
+class Started(_Envelope, frozen=True, gc=False, tag="sendledger.attempt-started.v1"):
+    """A call was claimed."""
+
+    data: StartedData
+
+
+class Withheld(_Envelope, frozen=True, gc=False, tag="sendledger.send-withheld.v1"):
+    """A message was withheld."""
+
+    data: WithheldData
+
+
+class Accepted(_Envelope, frozen=True, gc=False, tag="sendledger.send-accepted.v1"):
+    """A call ended in Success with a TRACKINGID."""
+
+    data: AcceptedData
+
+
+class Rejected(_Envelope, frozen=True, gc=False, tag="sendledger.send-rejected.v1"):
+    """A call ended in Failure for good."""
+
+    data: RejectedData
+
+
+class Throttled(_Envelope, frozen=True, gc=False, tag="sendledger.send-throttled.v1"):
+    """A call ended in a throttle code."""
+
+    data: ThrottledData
+
+
+class NotSent(_Envelope, frozen=True, gc=False, tag="sendledger.send-not-sent.v1"):
+    """A call never began."""
+
+    data: NotSentData
+
+
+class Unanswered(_Envelope, frozen=True, gc=False, tag="sendledger.send-unanswered.v1"):
+    """A call ended without a usable answer."""
+
+    data: UnansweredData
+
+
+class Resolved(_Envelope, frozen=True, gc=False, tag="sendledger.doubt-resolved.v1"):
+    """An operator settled a doubt."""
+
+    data: ResolvedData
+
+
+class Postback(_Envelope, frozen=True, gc=False, tag="sendledger.postback-received.v1"):
+    """The provider told us something."""
+
+    data: PostbackData
+
+
+MessageFact = Requested | Started | Withheld | Accepted | Rejected | Throttled | NotSent | Unanswered | Resolved
+Fact = MessageFact | Postback
+
+_decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+def decode_fact(raw: bytes) -> Fact:
+    """Bytes of a record's value → Fact. Errors: UnreadableEvent (dead letter), UnknownVersion (stop the worker)."""
+    try:
+        return _decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _fault(raw, error) from None
+
+
+def _fault(raw: bytes, error: Exception) -> UnreadableEvent:
+    try:
+        type_name = msgspec.json.decode(raw, type=_Typed).type
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return UnreadableEvent("not a JSON object with a type")
+    model_of(type_name)  # raises for what is no event of ours
+    # msgspec's messages name fields and types, but an invalid enum value is quoted: keep only the path.
+    return UnreadableEvent(f"{type_name}: field {str(error).rpartition('`')[0].rpartition('`')[2] or 'unknown'}")
+
+
+FactKind = Literal["request", "claim", "response", "postback", "decision"]

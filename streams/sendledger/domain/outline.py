@@ -1,0 +1,87 @@
+"""A message's attempts in outline: one pass over them, for all who ask (the fold asks several times an event)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sendledger.domain.message import Attempt, Message, Response, end_of, standing
+
+
+class Outline(NamedTuple):
+    """What the standing attempts come to. Times in µs.
+
+    `began`: when the attempt that the provider took, or else the last one, began (without one: when it was asked for).
+    `ends`: how the attempts stand, as `end_of` says. `calls`: the answered ones as (claimed at or None, response).
+    """
+
+    attempts: int
+    first_claim: int | None
+    began: int
+    ends: frozenset[str]
+    calls: tuple[tuple[int | None, Response], ...]
+    accepted: Response | None
+    rejected: Response | None
+    said_sent: bool
+    doubt: str | None
+    doubtful_attempt: int | None
+    decided_at: int | None
+
+
+def outline(message: Message) -> Outline:
+    """One pass over the standing attempts."""
+    asked = 0 if message.request is None else message.request.at
+    if not message.attempts:
+        return Outline(0, None, asked, _NO_ENDS, (), None, None, False, None, None, None)
+    if len(message.attempts) == 1 and message.withheld is None:
+        ((number, attempt),) = message.attempts.items()
+        return _of_one(number, attempt, asked)
+    return _of_several(list(standing(message)), asked)
+
+
+_NO_ENDS: frozenset[str] = frozenset()
+_ENDS = {
+    end: frozenset((end,))
+    for end in ("accepted", "rejected", "throttled", "not_sent", "resolved", "resend", "in_doubt", "open")
+}
+
+
+def _of_one(number: int, attempt: Attempt, asked: int) -> Outline:
+    """The usual case: one attempt."""
+    end = end_of(attempt)
+    claimed = None if attempt.claim is None else attempt.claim.at
+    response, decision = attempt.response, attempt.decision
+    doubtful = end == "in_doubt"
+    return Outline(
+        1,
+        claimed,
+        asked if claimed is None else claimed,
+        _ENDS[end],
+        () if response is None else ((claimed, response),),
+        response if end == "accepted" else None,
+        response if end == "rejected" else None,
+        end == "resolved" and decision is not None and decision.resolution == "sent",
+        attempt.silence.reason if doubtful and attempt.silence is not None else None,
+        number if doubtful else None,
+        None if decision is None else decision.at,
+    )
+
+
+def _of_several(attempts: list[tuple[int, Attempt]], asked: int) -> Outline:
+    ones = [_of_one(number, attempt, asked) for number, attempt in attempts]
+    accepted = next((one for one in ones if one.accepted is not None), None)
+    claims = [one.first_claim for one in ones if one.first_claim is not None]
+    doubtful = [one for one in ones if one.doubtful_attempt is not None]
+    began = accepted.first_claim if accepted is not None else None
+    return Outline(
+        len(ones),
+        min(claims, default=None),
+        began if began is not None else (claims[-1] if claims else asked),
+        frozenset().union(*(one.ends for one in ones)),
+        tuple(call for one in ones for call in one.calls),
+        None if accepted is None else accepted.accepted,
+        next((one.rejected for one in ones if one.rejected is not None), None),
+        any(one.said_sent for one in ones),
+        doubtful[-1].doubt if doubtful else None,
+        doubtful[-1].doubtful_attempt if doubtful else None,
+        next((one.decided_at for one in reversed(ones) if one.decided_at is not None), None),
+    )

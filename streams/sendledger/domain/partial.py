@@ -1,0 +1,89 @@
+"""The numbers of one campaign in one partition: a sum of contributions, with the offsets that it counts (DESIGN §5).
+
+A campaign has one part with its main counters and one a day with its series; each is a record of its own with its own
+`to`, so that no record outgrows the broker's limit. The reserved campaign `_none` holds the partition's orphans:
+`orphans`, and `orphans:<campaign>` for those whose recipient has a message there; its `to` is that of every fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from sendledger.domain.message import NOTHING_READ, Offsets, _Doc, joined
+from sendledger_schemas.states import FOLD_VERSION
+from sendledger_schemas.topics import FOLD_SOURCES
+
+NO_CAMPAIGN = "_none"
+
+
+class Part(_Doc, frozen=True):
+    """The counters of one record and the last offsets that they count."""
+
+    counters: dict[str, int] = {}  # noqa: RUF012 — msgspec copies an empty default
+    to: Offsets = NOTHING_READ
+
+
+EMPTY_PART = Part()
+
+
+def changed(part: Part, change: Mapping[str, int], to: Offsets) -> Part:
+    """The part after a change; counters that fall to 0 leave it, so that equal numbers are equal records."""
+    if change:
+        counters = dict(part.counters)
+        for name, by in change.items():
+            value = counters.get(name, 0) + by
+            if value:
+                counters[name] = value
+            else:
+                counters.pop(name, None)
+    else:
+        counters = part.counters
+    return Part(counters, joined(part.to, to))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a fold's numbers come from: its partition, its slot, and the log that it reads."""
+
+    partition: int
+    slot: int
+    from_: Offsets
+    topic_ids: Mapping[str, str]
+
+
+def offsets_by_topic(to: Offsets) -> dict[str, int]:
+    """`to` as it stands in records."""
+    return dict(zip(FOLD_SOURCES, to, strict=True))
+
+
+def version_of(to: Offsets) -> int:
+    """The sum of `to`: it orders records of one origin just as well as the vector, and is what sinks compare."""
+    return sum(to) + len(to)
+
+
+def record_key(campaign_id: str, origin: Origin, day: str | None) -> str:
+    """`campaign_id/partition/slot`, and `…/day` for a series."""
+    key = f"{campaign_id}/{origin.partition}/{origin.slot}"
+    return key if day is None else f"{key}/{day}"
+
+
+def record(campaign_id: str, origin: Origin, day: str | None, part: Part) -> bytes:
+    """The partial as it is published (`sendledger_schemas.states.CampaignPartial`)."""
+    return msgspec.json.encode(
+        {
+            "campaign_id": campaign_id,
+            "partition": origin.partition,
+            "slot": origin.slot,
+            "day": day,
+            "counters": part.counters,
+            "from": offsets_by_topic(origin.from_),
+            "to": offsets_by_topic(part.to),
+            "version": version_of(part.to),
+            "fold_version": FOLD_VERSION,
+            "topic_ids": origin.topic_ids,
+            "archived": False,
+        },
+    )
