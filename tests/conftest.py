@@ -1,0 +1,43 @@
+"""What every tier shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from sendledger.config import Settings
+from tests.support.kafka import SharedBroker, fresh_topics, system
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine reaches a test."""
+    for name in [n for n in os.environ if n.startswith(("SENDLEDGER_", "KAFKA_")) and n != "SENDLEDGER_KAFKA_JARS"]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedBroker]:
+    """The run's broker, without topics until somebody creates them."""
+    shared = SharedBroker(tmp_path_factory)
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+async def shared_kafka(shared_broker: SharedBroker, tmp_path: Path) -> Settings:
+    """Settings on the run's broker, with all topics empty."""
+    settings = shared_broker.settings(tmp_path)
+    await fresh_topics(settings)
+    return settings
+
+
+@pytest.fixture
+async def fresh_kafka(tmp_path: Path) -> AsyncIterator[Settings]:
+    """Settings on a broker of the test's own, with all topics; for tests that break it."""
+    async with system(tmp_path) as settings:
+        yield settings

@@ -1,0 +1,79 @@
+"""The client factories on a real broker: what they promise about writes, reads and a broker that is away."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from sendledger.config import KafkaSettings, Settings
+from sendledger.edges import kafka as clients
+from sendledger.edges.kafka import MAX_RECORD_BYTES, consumer, out_of_reach, producer, wait_for_broker
+from sendledger_schemas.topics import CAMPAIGN_PARTIALS, RECEIVERS
+from tests.support.kafka import broker
+from tests.support.receiver import free_port
+
+
+async def test_the_largest_record_of_ours_fits(shared_kafka: Settings) -> None:
+    """A partial of almost the largest size is written and read through the factories."""
+    largest = b"\0" * (MAX_RECORD_BYTES - 1024)
+    async with producer(shared_kafka.kafka, compression_type=None) as writer:
+        await writer.send_and_wait(CAMPAIGN_PARTIALS, largest, key=b"c/0/0", partition=0)
+    async with consumer(shared_kafka.kafka, CAMPAIGN_PARTIALS) as reader, asyncio.timeout(30):
+        assert (await reader.getone()).value == largest
+
+
+async def test_a_consumer_begins_at_the_start_and_commits_nothing(shared_kafka: Settings) -> None:
+    """Two readers of one group, one after the other, both see the whole log: cursors are ours, not the group's."""
+    async with producer(shared_kafka.kafka) as writer:
+        await writer.send_and_wait(RECEIVERS, b"first")
+    for _ in range(2):
+        async with consumer(shared_kafka.kafka, RECEIVERS, group_id="readers") as reader, asyncio.timeout(30):
+            assert (await reader.getone()).value == b"first"
+
+
+async def test_writes_are_safe_unless_somebody_says_otherwise(shared_kafka: Settings) -> None:
+    """All replicas and idempotence by default; every argument can be replaced where there is a reason."""
+    async with (
+        producer(shared_kafka.kafka) as safe,
+        producer(shared_kafka.kafka, acks=1, enable_idempotence=False) as un,
+    ):
+        assert (safe._txn_manager is not None, safe._sender._acks) == (True, -1)
+        assert (un._txn_manager is None, un._sender._acks) == (True, 1)
+
+
+async def test_a_broker_that_is_away_is_waited_for_and_told_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start before the broker's waits with a message every few seconds, and goes on when the broker is there."""
+    monkeypatch.setattr(clients, "_BETWEEN", 0.1)
+    away = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    with capture_logs() as told:
+        waiting = asyncio.create_task(wait_for_broker(away, structlog.get_logger()))
+        async with asyncio.timeout(20):
+            while len(told) < 3:  # noqa: ASYNC110 — the log has no event to wait for
+                await asyncio.sleep(0.02)
+        waiting.cancel()
+    assert {line["event"] for line in told} == {"Kafka is away, waiting for it"}
+    assert {line["reason"] for line in told} == {"ConnectionRefusedError"}
+    async with broker(tmp_path) as there, asyncio.timeout(30):
+        both = KafkaSettings(bootstrap_servers=f"{away.bootstrap_servers}, {there.bootstrap_servers}")
+        await wait_for_broker(both, structlog.get_logger())
+
+
+async def test_a_port_that_speaks_something_else_is_no_broker() -> None:
+    """A server that answers with other bytes, or with nothing, is out of reach and not a crash."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert await out_of_reach(KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}")) is not None
