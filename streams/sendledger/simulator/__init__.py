@@ -1,0 +1,1 @@
+"""The provider, played by a seeded program that keeps its own ledger."""
