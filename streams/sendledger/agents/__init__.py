@@ -1,0 +1,1 @@
+"""Thin shells on Faust around the pure core."""

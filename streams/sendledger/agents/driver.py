@@ -1,0 +1,289 @@
+"""The batch driver: Kafka partitions in, batches of records out, by one's own cursors (DESIGN §5).
+
+`BatchApp` runs a Faust application inside the running loop. Its owner says where each partition is to be read
+(`assigned`), gets every record from there on exactly once and in order for each topic partition (`batch`), and is told
+when the partitions are gone (`revoked`). Whatever fails ends `run` with an exception; nothing is retried in silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+from faust.serializers.schemas import Schema
+
+from sendledger.agents.transport import Batch, BatchConsumer, BatchFaust, LogChangedError
+
+MOST_PENDING = 20_000  # records that wait while a round is in work: the bound of memory, and of a batch's size
+STOP_WITHIN = 15.0  # seconds for leaving the group; after that the process ends without
+
+_log = structlog.get_logger()
+
+
+class NotColocatedError(Exception):
+    """A worker got different partitions of topics that must be read together."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRange:
+    """What a topic partition holds: the first offset still there, and the one after the last."""
+
+    first: int
+    end: int
+
+
+class Owner(Protocol):
+    """What a role does with its partitions. An exception out of any of these ends the process."""
+
+    async def assigned(self, partition: int, log: Mapping[str, LogRange]) -> Mapping[str, int]:
+        """The partition is ours. Returns for each topic the offset to read first, within its range."""
+
+    async def batch(self, partition: int, records: Mapping[str, Sequence[ConsumerRecord]]) -> None:
+        """The next records of a partition, by topic, each in order. Called for several partitions at a time."""
+
+    async def revoked(self, partitions: Collection[int]) -> None:
+        """These partitions are not ours any more; no batch of them is in work."""
+
+
+class _RawSchema(Schema[Any, Any]):
+    """Nothing is decoded here: Faust would acknowledge what it cannot decode."""
+
+    def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:  # noqa: ARG002
+        return message.key
+
+    def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:  # noqa: ARG002
+        return message.value
+
+
+class BatchApp:
+    """One role's membership in its consumer group.
+
+    `connection`: keyword arguments for aiokafka clients (`edges.kafka.connection`). `name`: the consumer group.
+    `contiguous=False`: the topics are compacted. `ready` is set while the partitions are assigned and being read.
+    """
+
+    def __init__(
+        self,
+        connection: dict[str, Any],
+        name: str,
+        topics: Sequence[str],
+        owner: Owner,
+        *,
+        ready: asyncio.Event | None = None,
+        contiguous: bool = True,
+        session_timeout: float = 6.0,
+        fetch_bytes: int = 1 << 20,
+    ) -> None:
+        self.ready = ready or asyncio.Event()
+        self.holes = 0
+        self.done: dict[TopicPartition, int] = {}
+        self._topics = tuple(topics)
+        self._owner = owner
+        self._expected: dict[TopicPartition, tuple[int, int]] = {}  # number of the seek, next offset
+        self._epoch = 0
+        self._pending: dict[int, dict[str, list[ConsumerRecord]]] = {}
+        self._size = 0
+        self._wake, self._room, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._failed: asyncio.Future[None] = self._loop.create_future()
+        self._app = self._faust(connection, name, session_timeout)
+        self._app.contiguous, self._app.fetch_bytes = contiguous, fetch_bytes
+
+    def _faust(self, connection: dict[str, Any], name: str, session_timeout: float) -> BatchFaust:
+        app = BatchFaust(
+            name,
+            broker="kafka://",  # not used: the transport makes its consumer from `connection`
+            store="memory://",
+            datadir=f"{name}-unused",
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            table_standby_replicas=0,
+            stream_wait_empty=False,
+            stream_buffer_maxsize=32,
+            broker_session_timeout=session_timeout,
+            broker_heartbeat_interval=session_timeout / 3,
+            broker_rebalance_timeout=max(30.0, session_timeout),
+            broker_commit_interval=2.0,
+        )
+        app.intake, app.connection = self, connection
+
+        async def intake(stream: Any) -> None:
+            async for batch in stream:
+                await self._take(batch)
+
+        app.agent(app.topic(*self._topics, schema=_RawSchema(), acks=False), name="intake")(intake)
+        return app
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read and hand on until `stop` is set; raises what made that impossible."""
+        tasks = [
+            asyncio.create_task(self._app.start(), name="faust"),
+            asyncio.create_task(self._rounds(), name="rounds"),
+        ]
+        for task in tasks:
+            task.add_done_callback(self.reap)
+        stopped: asyncio.Future[Any] = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({stopped, cast("asyncio.Future[Any]", self._failed)}, return_when="FIRST_COMPLETED")
+        finally:
+            stopped.cancel()
+            await self._leave(tasks)
+        if self._failed.done():
+            self._failed.result()
+
+    def fail(self, error: BaseException) -> None:
+        """End `run` with this error (from any thread)."""
+        self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done() and not isinstance(error, asyncio.CancelledError):
+            _log.error("reading failed", error=f"{type(error).__name__}: {error}")
+            self._failed.set_exception(error)
+
+    def reap(self, task: asyncio.Task[Any]) -> None:
+        """For `add_done_callback`: an error of a task beside ends `run`."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error)
+
+    async def _leave(self, tasks: list[asyncio.Task[Any]]) -> None:
+        self.ready.clear()
+        self._forget()
+        try:
+            async with asyncio.timeout(STOP_WITHIN):
+                async with self._idle:  # what is in work is finished, with its cursor
+                    tasks[1].cancel()
+                await self._app.stop()
+        except TimeoutError:
+            _log.warning("the group was not left in time")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._owner.revoked({tp.partition for tp in self.done})
+            self.done.clear()
+
+    # ------------------------------------------------------------------------------ called by the transport
+    async def seek(self, assigned: set[TopicPartition]) -> None:
+        """Ask the owner for its cursors and read on from there."""
+        try:
+            await self._seek(assigned)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 — Faust would take it for another rebalance and go on
+            if self._still(assigned):
+                self._fail(error)
+
+    def _still(self, assigned: set[TopicPartition]) -> bool:
+        return {TopicPartition(*tp) for tp in self._consumer.assignment()} == assigned
+
+    async def _seek(self, assigned: set[TopicPartition]) -> None:
+        epoch = self._epoch
+        partitions = colocated(assigned, self._topics)
+        ranges = await self._consumer.ranges(assigned) if assigned else {}
+        cursors: dict[TopicPartition, int] = {}
+        for partition in partitions:
+            log = {topic: LogRange(*ranges[TopicPartition(topic, partition)]) for topic in self._topics}
+            if epoch != self._epoch:
+                return
+            self.done.update({TopicPartition(topic, partition): log[topic].first for topic in self._topics})
+            offsets = await self._owner.assigned(partition, log)
+            cursors.update({TopicPartition(topic, partition): offsets[topic] for topic in self._topics})
+        if epoch != self._epoch:
+            return
+        seek = await self._consumer.seek_all(cursors)
+        if epoch != self._epoch:
+            return
+        self.done.update(cursors)
+        self._expected = {tp: (seek, offset) for tp, offset in cursors.items()}
+        self.ready.set()
+        _log.info("reading", partitions=partitions)
+
+    async def revoke(self) -> None:
+        """Drop what waits, wait for what is in work, tell the owner."""
+        self.ready.clear()
+        self._forget()
+        async with self._idle:
+            partitions = {tp.partition for tp in self.done}
+            self.done.clear()
+        try:
+            await self._owner.revoked(partitions)
+        except Exception as error:  # noqa: BLE001 — as in `seek`
+            self._fail(error)
+
+    def hint(self) -> Mapping[TopicPartition, int]:
+        """Where the owner is, for those who monitor the group."""
+        return dict(self.done)
+
+    @property
+    def _consumer(self) -> BatchConsumer:
+        return cast("BatchConsumer", self._app.consumer)
+
+    def _forget(self) -> None:
+        self._epoch += 1
+        self._expected = {}
+        self._pending, self._size = {}, 0
+        self._room.set()
+
+    # ------------------------------------------------------------------------------ from the agent to the owner
+    async def _take(self, batch: Batch) -> None:
+        try:
+            await self._queue(batch)
+        except Exception as error:  # noqa: BLE001 — nothing may raise out of an agent
+            self._fail(error)
+
+    async def _queue(self, batch: Batch) -> None:
+        epoch = self._epoch
+        while self._size >= MOST_PENDING and epoch == self._epoch:
+            self._room.clear()
+            await self._room.wait()
+        seek, expected = self._expected.get(batch.tp, (0, 0))
+        if batch.seek != seek:
+            return  # fetched before the last seek
+        if batch.start > expected:
+            await self._mend(batch, expected)
+            return
+        self._pending.setdefault(batch.tp.partition, {}).setdefault(batch.tp.topic, []).extend(batch.records)
+        self._size += len(batch.records)
+        self._expected[batch.tp] = seek, batch.next
+        self._wake.set()
+
+    async def _mend(self, batch: Batch, expected: int) -> None:
+        """Records are missing before this batch: look at the log, and read again from the cursor."""
+        self.holes += 1
+        epoch = self._epoch
+        first, _end = (await self._consumer.ranges([batch.tp]))[batch.tp]
+        if first > expected:
+            raise LogChangedError(f"{batch.tp.topic}/{batch.tp.partition} was cut at {first}, read only to {expected}")
+        _log.warning("hole in the fetched records", topic=batch.tp.topic, partition=batch.tp.partition, at=expected)
+        if epoch == self._epoch:
+            self._expected[batch.tp] = await self._consumer.seek_all({batch.tp: expected}), expected
+
+    async def _rounds(self) -> None:
+        """What waits is handed on at once, partitions side by side: one folds while another is acknowledged."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            async with self._idle:
+                work, self._pending, self._size = self._pending, {}, 0
+                self._room.set()
+                async with asyncio.TaskGroup() as group:
+                    for partition, records in work.items():
+                        group.create_task(self._hand_on(partition, records))
+
+    async def _hand_on(self, partition: int, records: dict[str, list[ConsumerRecord]]) -> None:
+        await self._owner.batch(partition, records)
+        for topic, batch in records.items():
+            self.done[TopicPartition(topic, partition)] = batch[-1].offset + 1
+
+
+def colocated(assigned: Collection[TopicPartition], topics: Collection[str]) -> list[int]:
+    """The partitions, if they are the same ones of every topic; else NotColocatedError."""
+    sets = {topic: {tp.partition for tp in assigned if tp.topic == topic} for topic in topics}
+    if len({frozenset(partitions) for partitions in sets.values()}) > 1:
+        raise NotColocatedError(f"different partitions of topics that belong together: {sets}")
+    return sorted({tp.partition for tp in assigned})

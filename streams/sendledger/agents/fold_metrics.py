@@ -1,0 +1,67 @@
+"""What the fold tells of itself, on the registry that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from sendledger.domain.fold import Publication
+
+
+class _Numbers(msgspec.Struct):
+    counters: dict[str, int]
+    day: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Numbers).decode
+
+
+def difference(counters: Mapping[str, int]) -> int:
+    """`requested` minus the sum of the buckets: 0, or P6 is broken."""
+    return counters.get("requested", 0) - sum(count for name, count in counters.items() if name.startswith("b:"))
+
+
+class FoldMetrics:
+    """Counters and gauges of one fold process, by partition where it matters."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Counter("sendledger_fold_records", "Records folded", ["topic"], registry=registry)
+        self.letters = Counter(
+            "sendledger_fold_dead_letters", "Records nobody could read", ["topic"], registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "sendledger_fold_batch_seconds",
+            "From a batch's first step to its WriteBatch",
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+            registry=registry,
+        )
+        self.lag = Gauge("sendledger_fold_lag_records", "Records still to be folded", ["partition"], registry=registry)
+        self.cursor = Gauge("sendledger_fold_cursor", "Next offset", ["topic", "partition"], registry=registry)
+        self.imbalance = Gauge("sendledger_fold_imbalance", "|requested - sum of buckets| (P6)", registry=registry)
+        self.imbalance.set(0)
+        self._broken: dict[tuple[int, str], int] = {}
+
+    def batch(self, partition: int, cursor: Mapping[str, int], partials: Iterable[Publication]) -> None:
+        """A batch is on disk."""
+        for topic, offset in cursor.items():
+            self.cursor.labels(topic, str(partition)).set(offset)
+        for partial in partials:
+            numbers = _decode(partial.value)
+            if numbers.day is None:
+                self._broken[partition, partial.campaign_id] = abs(difference(numbers.counters))
+        self._broken = {part: by for part, by in self._broken.items() if by}
+        self.imbalance.set(sum(self._broken.values()))
+
+    def told_lag(self, by_partition: Mapping[int, int]) -> None:
+        """What the watchdog saw."""
+        for partition, behind in by_partition.items():
+            self.lag.labels(str(partition)).set(behind)
+
+    def gone(self, partition: int, topics: Collection[str]) -> None:
+        """The partition is somebody else's now."""
+        for topic in topics:
+            self.cursor.remove_by_labels({"topic": topic, "partition": str(partition)})
+        self.lag.remove_by_labels({"partition": str(partition)})
+        self._broken = {part: by for part, by in self._broken.items() if part[0] != partition}

@@ -1,0 +1,284 @@
+"""Faust's aiokafka driver in batches: what one fetch returned for a partition travels as one message (DESIGN §5).
+
+What differs from the stock driver, each because of something read in its sources:
+- `getmany` yields a `Batch` a partition; decoding is left to whoever folds it.
+- Where reading starts is asked for (`Intake.seek`), never taken from the group's committed offsets; what is committed
+  is only a hint for those who monitor the group, so a failed commit is no error.
+- The assignor is Faust's own (partitions of all topics together), never the round robin that Faust falls back to.
+- Batches are chained (`start`, `next`): Faust may drop queued messages at a rebalance, and the hole must be seen.
+- Faust's bookkeeping of read and acknowledged offsets is switched off: it is made for single records.
+- A crash of any of Faust's services is reported (`Intake.fail`): without Faust's own worker nobody would notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.app.base import BootStrategy
+from faust.transport.drivers import aiokafka as stock
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from mode.threads import WorkerThread
+
+Position = Mapping[TopicPartition, int]
+
+
+class LogChangedError(Exception):
+    """The log is not the one that was being read: offsets went back, or were cut away before they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one fetch returned for one partition: `records`, which follow the record before offset `start`.
+
+    `seek`: the number of the seek since which the partition is read in one go.
+    """
+
+    tp: TopicPartition
+    seek: int
+    start: int
+    records: list[ConsumerRecord]
+
+    @property
+    def next(self) -> int:
+        """The offset after the last record."""
+        return int(self.records[-1].offset) + 1
+
+
+class Intake(Protocol):
+    """What the transport calls, always on the application's own loop (`fail`: from any thread)."""
+
+    async def seek(self, assigned: set[TopicPartition]) -> None:
+        """The partitions are ours: say where to read by `BatchConsumer.seek_all`."""
+
+    async def revoke(self) -> None:
+        """No partition is ours any more; returns when nothing of them is in work."""
+
+    def hint(self) -> Position:
+        """What may be committed for those who watch the group."""
+
+    def fail(self, error: BaseException) -> None:
+        """Something ended that must not end."""
+
+
+class _NoOffsets(dict[Any, Any]):
+    """Makes Faust believe that it has read nothing, so that it neither drops a batch nor computes gaps."""
+
+    def __getitem__(self, _key: object) -> None:
+        return None
+
+    def __setitem__(self, _key: object, _offset: object) -> None:
+        """Nothing to remember."""
+
+
+class _DaemonThread(WorkerThread):
+    """A consumer thread that hangs in a broken connection must not keep a failed process alive."""
+
+    def __init__(self, service: Any, **kwargs: Any) -> None:
+        super().__init__(service, **kwargs)
+        self.daemon = True
+
+
+class _Thread(stock.AIOKafkaConsumerThread):
+    Worker = _DaemonThread
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._chain: dict[TopicPartition, tuple[int, int]] = {}  # number of the last seek, next offset
+        self._seeks = 0
+
+    @property
+    def _batch_app(self) -> BatchFaust:
+        return cast("BatchFaust", self.app)
+
+    def _create_worker_consumer(self, transport: stock.Transport) -> AIOKafkaConsumer:  # noqa: ARG002 — Faust's
+        app = self._batch_app
+        return AIOKafkaConsumer(
+            group_id=app.conf.id,
+            partition_assignment_strategy=[app.assignor],
+            enable_auto_commit=False,
+            # Not relied on: every partition is sought before it is read, what was fetched before is dropped.
+            auto_offset_reset="earliest",
+            session_timeout_ms=int(app.conf.broker_session_timeout * 1000),
+            heartbeat_interval_ms=int(app.conf.broker_heartbeat_interval * 1000),
+            rebalance_timeout_ms=int(app.conf.broker_rebalance_timeout * 1000),
+            max_partition_fetch_bytes=app.fetch_bytes,
+            metadata_max_age_ms=60_000,
+            **app.connection,
+        )
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self._chain.clear()
+        await super().on_partitions_revoked(revoked)
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> dict[TP, list[Any]]:
+        fetched = await super()._fetch_records(consumer, *args, **kwargs)
+        # No await from here to the return: seeks run on this thread too, and chain and fetch must move together.
+        return {tp: [self._chained(tp, records)] for tp, records in fetched.items() if tp in self._chain}
+
+    def _chained(self, tp: Any, records: list[ConsumerRecord]) -> Batch:
+        (seek, start), first = self._chain[tp], records[0].offset
+        if first < start:
+            raise LogChangedError(f"{tp.topic}/{tp.partition} went back from {start} to {first}")
+        batch = Batch(tp, seek, first if self._batch_app.contiguous else start, records)
+        self._chain[tp] = seek, batch.next
+        return batch
+
+    async def ranges(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """The first offset that the log still has and the one after its last, for each partition."""
+        result: dict[TopicPartition, tuple[int, int]] = await self.call_thread(self._ranges, list(tps))
+        return result
+
+    async def _ranges(self, tps: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        consumer = self._ensure_consumer()
+        first = await consumer.beginning_offsets(tps)
+        end = await consumer.end_offsets(tps)
+        return {tp: (first[tp], end[tp]) for tp in tps}
+
+    async def seek_all(self, positions: Position) -> int:
+        """Read on from here; returns the number of this seek."""
+        return cast("int", await self.call_thread(self._seek_all, positions))
+
+    async def _seek_all(self, positions: Position) -> int:
+        consumer = self._ensure_consumer()
+        self._seeks += 1
+        for tp, offset in positions.items():
+            consumer.seek(tp, offset)
+            self._chain[tp] = self._seeks, offset
+        return self._seeks
+
+    async def commit_hint(self, positions: Position) -> None:
+        """Commit for monitoring; whatever goes wrong with that is not worth a word."""
+        await self.call_thread(self._commit_hint, positions)
+
+    async def _commit_hint(self, positions: Position) -> None:
+        consumer = self._ensure_consumer()
+        ours = consumer.assignment()
+        offsets = {tp: OffsetAndMetadata(offset, "") for tp, offset in positions.items() if tp in ours}
+        try:
+            if offsets:
+                await consumer.commit(offsets)
+        except (KafkaError, ConsumerStoppedError):
+            return
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: Faust's check takes its own clocks for Kafka's; the watchdog looks from outside instead."""
+
+    def close(self) -> None:
+        """Nothing: `on_thread_stop` closes the consumer on its own loop; the stock method does so on a foreign one."""
+
+
+class BatchConsumer(stock.Consumer):
+    """Faust's consumer, yielding batches."""
+
+    _thread: _Thread
+    app: BatchFaust
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = _NoOffsets()
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def ranges(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """See `_Thread.ranges`."""
+        return await self._thread.ranges(tps)
+
+    async def seek_all(self, positions: Position) -> int:
+        """Read on from these offsets; IllegalStateError if a partition is not ours any more."""
+        return await self._thread.seek_all(positions)
+
+    async def perform_seek(self) -> None:
+        """Faust seeks to the committed offsets here, after each assignment; we to our own cursors."""
+        await self.app.intake.seek({TopicPartition(*tp) for tp in self.assignment()})
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop the flow, then wait until nothing is in work."""
+        await super().on_partitions_revoked(revoked)
+        await self.app.intake.revoke()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Faust does not call `perform_seek` for an assignment of nothing."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned:
+            await self.app.intake.seek(set())
+
+    async def getmany(self, timeout: float) -> AsyncIterator[Any]:
+        """Yield one message a partition, whose value is the `Batch`. What is cut short here is a hole, found later."""
+        records, _active = await self._wait_next_records(timeout)
+        for tp, batches in (records or {}).items():
+            for batch in batches:
+                if self.should_stop or not self.flow_active:
+                    return
+                yield tp, self._message(tp, batch)
+
+    def _message(self, tp: TP, batch: Batch) -> Any:
+        last = batch.records[-1]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000,
+            last.timestamp_type,
+            None,
+            None,
+            cast("Any", batch),
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def commit(self, *_args: Any, **_kwargs: Any) -> bool:
+        """Commit our cursors as a hint."""
+        await self._thread.commit_hint(self.app.intake.hint())
+        return True
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Nothing: a full queue already blocks the fetcher; the stock way sleeps a second when all queues are full."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """As `on_buffer_full`."""
+
+
+class _Transport(stock.Transport):
+    Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
+
+
+class _Boot(BootStrategy):
+    """The consumer and the agents; no producer (ours acknowledges and is awaited), no leader, no replies, no web."""
+
+    enable_kafka_producer = False
+    enable_web = False
+
+    def kafka_consumer(self) -> list[Any]:
+        return [self.app.consumer]
+
+
+class BatchFaust(faust.App):
+    """A Faust application on this transport. `contiguous`: the topics are not compacted, a jump is a hole."""
+
+    BootStrategy = _Boot
+    intake: Intake
+    connection: dict[str, Any]
+    contiguous: bool
+    fetch_bytes: int
+
+    def _new_transport(self) -> _Transport:
+        return _Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> _Transport:
+        return self._new_transport()
+
+    def _create_directories(self) -> None:
+        """No tables, no directories."""
+
+    def _crash(self, reason: BaseException) -> None:
+        super()._crash(reason)
+        self.intake.fail(reason)
