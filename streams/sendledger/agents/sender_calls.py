@@ -1,0 +1,233 @@
+"""From a won claim to its answer on the log: pace, second look, call, response (DESIGN §6, rules 2 and 5–7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import structlog
+
+from sendledger.agents.sender_control import automatic_pause
+from sendledger.agents.sender_journal import Entry
+from sendledger.agents.sender_kit import Kit
+from sendledger.agents.sender_partition import Partition
+from sendledger.domain.call_ends import NeverBegan, NoAnswer, Outcome, Refused, Streaks, TooFast, response_to
+from sendledger.domain.message import Message
+from sendledger.domain.sending import CONTROL_KEEPS, Circumstances, SecondLook, second_look
+from sendledger.edges.clocks import steady, utc_now, wall_micros
+from sendledger.edges.provider import Call
+from sendledger_schemas.campaigns import ACCOUNT
+from sendledger_schemas.ids import event_id
+from sendledger_schemas.topics import API_RESPONSES, CAMPAIGNS
+
+_NAP = 0.05
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A claim that won: `written_at` on the steady clock, before Kafka had it; `expires` in µs."""
+
+    partition: Partition
+    message: Message
+    attempt: int
+    call: Call | Refused = field(repr=False)
+    written_at: float
+    expires: int
+    last_resumes: tuple[int, int] = (-1, -1)
+
+    @property
+    def name(self) -> tuple[str, int]:
+        """What makes the attempt unique."""
+        return self.message.message_id, self.attempt
+
+
+class Calls:
+    """The calls of one process. `in_flight`: on the wire now; `stopping`: what is claimed is not called any more."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._active: set[tuple[str, int]] = set()
+        self.in_flight = 0
+        self.stopping = False
+        self._left = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._kit = kit
+        self._ready: deque[Claimed] = deque()
+        self._wake = asyncio.Event()
+        self._streaks = Streaks()
+
+    @property
+    def active(self) -> Collection[tuple[str, int]]:
+        """The attempts that this process has claimed, or is claiming, and that have no end yet."""
+        return self._active
+
+    def begin(self, name: tuple[str, int]) -> None:
+        """An attempt is going to be claimed."""
+        self._active.add(name)
+
+    def forget(self, name: tuple[str, int]) -> None:
+        """An attempt has its end on the log, or was lost to another claim."""
+        self._active.discard(name)
+        self._left.set()
+        self._kit.wake.set()
+
+    async def drained(self) -> None:
+        """Return once no attempt is active."""
+        while self._active:
+            self._left.clear()
+            await self._left.wait()
+
+    def add(self, claimed: Claimed) -> None:
+        """A claim that won: it is called as soon as slot and pace allow."""
+        self._ready.append(claimed)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Call what is added, in order, until cancelled. Errors: what must end the process."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._something_ready()
+                claimed = self._ready[0]
+                wait = self._wait(claimed)
+                if wait > 0:
+                    await self._nap(wait)
+                    continue
+                self._ready.popleft()
+                claimed.partition.let_go()
+                self.in_flight += 1
+                group.create_task(self._finish(claimed))
+
+    async def _something_ready(self) -> None:
+        while not self._ready:
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _nap(self, seconds: float) -> None:
+        self._ended.clear()
+        try:
+            async with asyncio.timeout(min(seconds, _NAP)):
+                await self._ended.wait()
+        except TimeoutError:
+            return
+
+    def _wait(self, claimed: Claimed) -> float:
+        """Seconds until the first claim may go on; 0 also for one that must not be called: it costs no token."""
+        if self._objection(claimed, control_matters=False) is not None:
+            return 0.0
+        if self._kit.control.age() > CONTROL_KEEPS:
+            return _NAP  # a moment later it may be known again; if not, the claim goes stale
+        if self.in_flight >= self._kit.concurrency:
+            return _NAP
+        now = steady()
+        wait = self._kit.pace.wait(now)
+        if wait <= 0:
+            self._kit.pace.take(now)
+        return wait
+
+    def _objection(self, claimed: Claimed, *, control_matters: bool = True) -> SecondLook | None:
+        if claimed.partition.closing:
+            return "revoked"
+        if self.stopping:
+            return "stopping"
+        message = claimed.message
+        standing = self._kit.control.standing(message.campaign_id)
+        around = Circumstances(standing, self._kit.control.is_suppressed(message.recipient_id))
+        return second_look(
+            claimed.partition.message(message.message_id),
+            claimed.attempt,
+            around,
+            claim_age=steady() - claimed.written_at,
+            control_age=self._kit.control.age() if control_matters else 0.0,
+            expired=claimed.expires <= wall_micros(),
+        )
+
+    async def _finish(self, claimed: Claimed) -> None:
+        began = steady()
+        try:
+            outcome = await self._outcome(claimed)
+        finally:
+            self.in_flight -= 1
+            self._ended.set()
+        await self._respond(claimed, outcome, steady() - began)
+        self.forget(claimed.name)
+
+    async def _outcome(self, claimed: Claimed) -> Outcome:
+        self._kit.strike("before_call")
+        began, objection = steady(), self._objection(claimed)
+        if objection is not None:
+            return NeverBegan(objection)
+        outcome = await self._call(claimed)
+        self._kit.strike("answer_read")
+        self._kit.metrics.call_seconds.observe(steady() - began)
+        return outcome
+
+    async def _respond(self, claimed: Claimed, outcome: Outcome, seconds: float) -> None:
+        response = response_to(claimed.message, claimed.attempt, outcome, ended=utc_now(), seconds=seconds)
+        self._follow(claimed, outcome)
+        name = event_id(response.TYPE, *map(str, claimed.name), self._kit.incarnation)
+        key = claimed.message.recipient_id
+        await self._kit.writer.add(Entry(API_RESPONSES, claimed.partition.number, key, name, response))
+        self._kit.strike("response_written")
+        self._kit.metrics.ended(outcome)
+        await self._pause_if_told(claimed, outcome)
+
+    async def _call(self, claimed: Claimed) -> Outcome:
+        control = self._kit.control.control
+        claimed.last_resumes = control.account.last_resume, control.campaign(claimed.message.campaign_id).last_resume
+        if isinstance(claimed.call, Refused):
+            _log.error(
+                "a request cannot be written down", message=claimed.message.message_id, why=claimed.call.error_info
+            )
+            return claimed.call
+        return await self._kit.provider.call(claimed.call)
+
+    def _follow(self, claimed: Claimed, outcome: Outcome) -> None:
+        """What the end of a call means for the next ones, at once."""
+        now = steady()
+        match outcome:
+            case TooFast():
+                self._kit.pace.throttled(now)
+            case NeverBegan(unreachable=True, reason=reason):
+                self._kit.pace.unreachable(now)
+                _log.warning("the provider cannot be reached", reason=reason)
+            case NeverBegan():
+                return
+            case NoAnswer(reason=reason, detail=detail):
+                _log.warning("a call is in doubt", message=claimed.message.message_id, reason=reason, detail=detail)
+            case _:
+                self._kit.pace.reached()
+        if isinstance(outcome, Refused):
+            self._halt_if_told(outcome)
+
+    def _halt_if_told(self, refused: Refused) -> None:
+        if refused.error_class == "account" and not self._kit.control.is_halting(ACCOUNT):
+            self._kit.control.halt(ACCOUNT)
+        if refused.error_class == "bug":
+            _log.error("the provider says that our request is wrong", code=refused.error_code)
+
+    async def _pause_if_told(self, claimed: Claimed, outcome: Outcome) -> None:
+        campaign_id = claimed.message.campaign_id
+        in_a_row = self._streaks.ended(campaign_id, outcome)
+        match outcome:
+            case Refused(error_class="account", error_code=code):
+                await self._pause(ACCOUNT, f"the provider answered {code}", claimed.last_resumes[0])
+            case Refused(error_code=code) if in_a_row:
+                await self._pause(
+                    campaign_id, f"the provider answered {code}, several in a row", claimed.last_resumes[1]
+                )
+            case _:
+                return
+
+    async def _pause(self, campaign_id: str, reason: str, last_resume_seen: int) -> None:
+        if self._kit.control.control.campaign(campaign_id).paused is not None:
+            return
+        self._kit.control.halt(campaign_id)
+        pause = automatic_pause(campaign_id, reason, last_resume_seen)
+        name = event_id(pause.TYPE, campaign_id, str(last_resume_seen), self._kit.incarnation)
+        offset = await self._kit.writer.add(Entry(CAMPAIGNS, 0, campaign_id, name, pause))
+        self._kit.control.halted_at(campaign_id, offset)
+        self._kit.metrics.pauses.labels("account" if campaign_id == ACCOUNT else "campaign").inc()
+        _log.error("paused by itself", campaign=campaign_id, reason=reason)

@@ -1,0 +1,104 @@
+"""What the sender looks at from time to time: dead claims, the rate, its numbers, and whether anything stands still."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from sendledger.agents.sender_calls import Calls
+from sendledger.agents.sender_claims import Claims
+from sendledger.agents.sender_journal import Entry
+from sendledger.agents.sender_kit import Kit
+from sendledger.agents.sender_partition import JOURNAL, Partition
+from sendledger.agents.watchdog import Progress, StalledError
+from sendledger.domain.sending import dead
+from sendledger.edges.clocks import steady
+from sendledger_schemas.ids import event_id
+from sendledger_schemas.responses import SendUnanswered
+from sendledger_schemas.topics import API_RESPONSES
+
+LOOK_EVERY = 5.0
+PATIENCE = 60.0
+_PAUSE = 0.5
+_DEAD_AT_ONCE = 500
+
+_log = structlog.get_logger()
+
+
+class Housekeeping:
+    """What has to be looked at from time to time."""
+
+    def __init__(self, kit: Kit, claims: Claims, calls: Calls) -> None:
+        self._kit, self._claims, self._calls = kit, claims, calls
+        self._declared: set[tuple[str, int]] = set()
+        self._progress = Progress(PATIENCE)
+        self._began = self._looked_at = steady()
+
+    async def run(self) -> None:
+        """Until cancelled. Errors: StalledError when the journal is not read any more."""
+        while True:
+            await asyncio.sleep(_PAUSE)
+            self._kit.pace.set_rate(self._kit.control.control.rate or self._kit.settings.send_rate)
+            await self._declare_dead()
+            self._tell()
+            if steady() - self._looked_at > LOOK_EVERY:
+                await self._look_for_progress()
+
+    async def _declare_dead(self) -> None:
+        """Claims of others, or of an earlier life, that nobody will answer any more: in doubt (reason `crash`)."""
+        now, deadline = self._kit.broker.micros(), self._kit.call_deadline
+        found: list[tuple[Partition, str, int]] = []
+        for partition in self._claims.partitions.values():
+            if partition.caught_up and not partition.closing:
+                found += [
+                    (partition, message_id, opened.attempt)
+                    for message_id, opened in partition.opened.items()
+                    if dead(opened.at, now, deadline) and self._is_nobodys((message_id, opened.attempt))
+                ]
+        for partition, message_id, attempt in found[:_DEAD_AT_ONCE]:
+            self._declared.add((message_id, attempt))
+            message = partition.message(message_id)
+            data = SendUnanswered(
+                message_id=message_id,
+                campaign_id=message.campaign_id,
+                recipient_id=message.recipient_id,
+                attempt=attempt,
+                reason="crash",
+            )
+            # Found by two senders, or again after a crash: the same event.
+            name = event_id(data.TYPE, message_id, str(attempt), "crash")
+            await self._kit.writer.add(Entry(API_RESPONSES, partition.number, message.recipient_id, name, data))
+            self._kit.metrics.doubts.labels("crash").inc()
+            _log.warning("a claim has died", message=message_id, attempt=attempt)
+
+    def _is_nobodys(self, attempt: tuple[str, int]) -> bool:
+        return attempt not in self._calls.active and attempt not in self._declared
+
+    def _tell(self) -> None:
+        ours = self._claims.partitions.values()
+        self._kit.metrics.pace.set(self._kit.pace.per_second(steady()))
+        self._kit.metrics.in_flight.set(self._calls.in_flight)
+        self._kit.metrics.open.set(sum(len(partition.opened) for partition in ours))
+        self._kit.metrics.unreadable.set(sum(partition.unreadable for partition in ours))
+        self._kit.metrics.control_age.set(self._kit.control.age())
+
+    async def _look_for_progress(self) -> None:
+        self._looked_at = steady()
+        if min(self._kit.control.age(), steady() - self._began) > PATIENCE:  # the age is infinite at first
+            raise StalledError(f"the orders were not known for {PATIENCE:.0f} s")
+        cursors = {
+            TopicPartition(topic, number): partition.cursors[topic]
+            for number, partition in self._claims.partitions.items()
+            for topic in JOURNAL
+        }
+        try:
+            ends = await self._kit.lookups.ends(cursors) if cursors else {}
+        except KafkaError as error:
+            _log.warning("the ends of the journal cannot be asked for", error=type(error).__name__)
+            self._progress.forget()
+            return
+        if stuck := self._progress.look(self._looked_at, cursors, ends):
+            raise StalledError(f"the journal was not read for {PATIENCE:.0f} s: {sorted(stuck)}")

@@ -1,0 +1,196 @@
+"""One partition of the sender: the journal folded into its store, and what may be claimed next.
+
+State moves only by `apply`, by records of the log, own claims and answers included: so what is in memory and in the
+store is a function of the log, and losing it costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from sendledger.agents.sender_queue import Judge, Picked, Queue
+from sendledger.domain import facts
+from sendledger.domain.facts import MessageFact, Postback, decode_fact
+from sendledger.domain.message import Message, evolve, initial
+from sendledger.domain.sending import Open, place
+from sendledger.edges.sender_store import Change, Opened, SenderStore
+from sendledger_schemas.envelope import UnreadableEvent
+from sendledger_schemas.topics import API_RESPONSES, DECISIONS, SEND_ATTEMPTS
+
+JOURNAL = (SEND_ATTEMPTS, API_RESPONSES, DECISIONS)
+"""What a partition's state is folded from, besides the requests."""
+
+_CHUNK = 32
+_MICROS = 1000
+
+
+class Read(Protocol):
+    """A record as aiokafka gives it; `timestamp` is the broker's, in milliseconds."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+
+
+class HoleError(Exception):
+    """Records are missing between what was read and what came."""
+
+
+class GivenUpError(Exception):
+    """The partition was lost before the journal could be read back."""
+
+
+class Partition:
+    """`targets`: ends of the journal when the partition was assigned; nothing is claimed before they are reached.
+
+    `cut`: requests below this offset are never sent (retention). `default_expiry`: microseconds.
+    """
+
+    def __init__(
+        self, number: int, store: SenderStore, targets: dict[str, int], *, cut: int, default_expiry: int
+    ) -> None:
+        self.number = number
+        self.store = store
+        self.cursors = dict(store.cursors)
+        self.opened = store.opened()
+        self.closing = False
+        self.unreadable = 0
+        self.handling = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.queue = Queue(store, cut=cut, default_expiry=default_expiry)
+        self._targets = targets
+        self._expiry = default_expiry
+        self._readers: list[tuple[int, asyncio.Future[None]]] = []
+        for opened in self.opened.values():
+            self.queue.took_off(opened.recipient_id)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the journal was read to where it ended at the assignment."""
+        return all(self.cursors[topic] >= end for topic, end in self._targets.items())
+
+    def take_in_hand(self) -> None:
+        """A claim of ours is on its way to a call; the store is needed until `let_go`."""
+        self.handling += 1
+        self._idle.clear()
+
+    def let_go(self) -> None:
+        """The claim became a call, was given up, or was lost."""
+        self.handling -= 1
+        if not self.handling:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return once nothing is in hand."""
+        await self._idle.wait()
+
+    # ------------------------------------------------------------------------------------------ the fold
+    def apply(self, topic: str, records: Sequence[Read]) -> None:
+        """Fold records of one topic, facts and cursor in one write. Errors: HoleError; UnknownVersion (stop)."""
+        cursor = self.cursors[topic]
+        known: list[tuple[int, int, MessageFact]] = []
+        for record in records:
+            if record.offset < cursor:
+                continue
+            if record.offset > cursor:
+                raise HoleError(f"{topic}/{self.number}: {record.offset} came, {cursor} was expected")
+            cursor = record.offset + 1
+            if (fact := self._decode(record)) is not None:
+                known.append((record.offset, record.timestamp * _MICROS, fact))
+        if cursor == self.cursors[topic]:
+            return
+        changes = self._changes(known)
+        self.cursors[topic] = cursor
+        self.store.commit(changes, self.cursors)
+        for change in changes:
+            self._moved(change)
+        if topic == SEND_ATTEMPTS:
+            self._wake_readers(cursor)
+
+    def _decode(self, record: Read) -> MessageFact | None:
+        try:
+            fact = decode_fact(record.value or b"")
+        except UnreadableEvent:
+            self.unreadable += 1  # the fold reads the same record and gives it to the dead letters
+            return None
+        return None if isinstance(fact, Postback) else fact
+
+    def _changes(self, known: Iterable[tuple[int, int, MessageFact]]) -> list[Change]:
+        known = list(known)
+        names = list(dict.fromkeys(fact.data.message_id for _, _, fact in known))
+        before = dict(zip(names, self.store.messages(names), strict=True))
+        after: dict[str, Message] = {}
+        claims: dict[str, Opened] = {}
+        for offset, at, fact in known:
+            data = fact.data
+            name = data.message_id
+            after[name] = evolve(after.get(name) or before[name] or initial(fact), offset, fact)
+            if isinstance(fact, facts.Started) and offset == _claimed(after[name], fact.data.attempt):
+                claims[name] = Opened(data.recipient_id, fact.data.attempt, offset, at)
+        return [self._change(before[name], message, claims.get(name)) for name, message in after.items()]
+
+    def _change(self, before: Message | None, message: Message, claim: Opened | None) -> Change:
+        was = None if before is None else place(before, self._expiry)
+        now = place(message, self._expiry)
+        opened = None
+        if isinstance(now, Open):
+            known = self.opened.get(message.message_id)
+            opened = known if known is not None and known.attempt == now.attempt else claim
+        return Change(message, was, now, opened)
+
+    def _moved(self, change: Change) -> None:
+        message, was, now = change.message, change.before, change.now
+        if change.opened is not None:
+            if message.message_id not in self.opened:
+                self.queue.took_off(message.recipient_id)
+            self.opened[message.message_id] = change.opened
+            self.queue.unreserve(message)
+        if was != now:
+            self.queue.moved(message, was, now)
+        if not isinstance(now, Open) and self.opened.pop(message.message_id, None) is not None:
+            self.queue.landed(message.recipient_id)
+
+    # ------------------------------------------------------------------------------------------ read-back
+    def _wake_readers(self, cursor: int) -> None:
+        waiting = self._readers
+        self._readers = [(offset, reader) for offset, reader in waiting if offset >= cursor]
+        for offset, reader in waiting:
+            if offset < cursor and not reader.done():
+                reader.set_result(None)
+
+    async def read_past(self, offset: int) -> None:
+        """Return once the attempts have been read beyond `offset` (rule 4)."""
+        if self.cursors[SEND_ATTEMPTS] > offset:
+            return
+        reader = asyncio.get_running_loop().create_future()
+        self._readers.append((offset, reader))
+        await reader
+
+    def abandon(self) -> None:
+        """Nobody will read the attempts for those who still wait. Errors for them: GivenUpError."""
+        for _, reader in self._readers:
+            if not reader.done():
+                reader.set_exception(GivenUpError())
+        self._readers = []
+
+    def message(self, message_id: str) -> Message:
+        """The facts of a message that is known to be here."""
+        (found,) = self.store.messages([message_id])
+        if found is None:
+            raise KeyError(message_id)
+        return found
+
+    def pick(self, limit: int, judge: Judge, now: int) -> Picked:
+        """See `Queue.pick`; nothing before the journal was read to where it ended, nothing while it is given up."""
+        return Picked() if self.closing or not self.caught_up else self.queue.pick(limit, judge, now)
+
+
+def _claimed(message: Message, attempt: int) -> int:
+    tried = message.attempts[attempt]
+    return -1 if tried.claim is None else tried.claim.offset

@@ -1,0 +1,79 @@
+"""A sender as a process of its own, for tests that kill it: `python -m tests.support.sender_process`, settings in JSON.
+
+The settings come on standard input, so that no secret stands on a command line; a line is printed once it is ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from sendledger.agents.sender import serve
+from sendledger.config import KafkaSettings, Settings
+from sendledger.life import Life
+
+_ROOT = Path(__file__).parents[2]
+
+
+def _dump(settings: Settings) -> bytes:
+    plain: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka.bootstrap_servers,
+        "data_dir": str(settings.data_dir),
+        "recipient_pepper": settings.pepper().decode(),
+        "provider_api_key": settings.provider_api_key.get_secret_value() if settings.provider_api_key else "",
+        **settings.model_dump(include={"provider_url", "send_rate", "provider_timeout", "partitions"}),
+    }
+    return json.dumps(plain).encode() + b"\n"
+
+
+def _load(raw: str) -> Settings:
+    given: dict[str, Any] = json.loads(raw)
+    given["kafka"] = KafkaSettings(bootstrap_servers=given.pop("bootstrap_servers"))
+    given |= {name: SecretStr(given[name]) for name in ("recipient_pepper", "provider_api_key")}
+    return Settings(**{**given, "data_dir": Path(given["data_dir"]), "embedded_broker": True})
+
+
+async def spawn(settings: Settings, failpoint: str = "") -> asyncio.subprocess.Process:
+    """Start one; it is ready when this returns, unless the failpoint struck before."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.sender_process"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=_ROOT,
+        env={**os.environ, "SENDLEDGER_FAILPOINT": failpoint},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(_dump(settings))
+    await process.stdin.drain()
+    await process.stdout.readline()
+    return process
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    """End it the hard way, if it still lives."""
+    if process.returncode is None:
+        process.send_signal(signal.SIGKILL)
+    await process.wait()
+
+
+async def _main() -> None:
+    life = Life()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.stop.set)
+    role = asyncio.create_task(serve(_load(sys.stdin.readline()), life))
+    ready = asyncio.create_task(life.ready.wait())
+    await asyncio.wait({role, ready}, return_when=asyncio.FIRST_COMPLETED)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await role
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,302 @@
+"""One partition of the sender: its queue, its store and its arbitration, on a log in memory and a real RocksDB."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from sendledger.agents.sender_partition import HoleError
+from sendledger.domain.message import Message
+from sendledger.domain.sending import Queued
+from sendledger.edges.sender_store import Change, open_store, shared_cache
+from sendledger_schemas.topics import API_RESPONSES, SEND_ATTEMPTS, SEND_REQUESTS
+from tests.support import story
+from tests.support.partition import WEEK, Log, Record, Worker, worker
+from tests.support.story import at
+
+
+def log_of(count: int, *, campaign: str = "c1", recipient: str | None = None) -> Log:
+    """A log of so many requests, to a recipient each unless told otherwise."""
+    log = Log()
+    for number in range(count):
+        log.add(story.requested(f"m{number}", recipient or f"r{number}", campaign))
+    return log
+
+
+def ready(directory: Path, log: Log, *, cut: int = 0) -> Worker:
+    """A worker that has read everything."""
+    it = worker(directory, log, cut=cut)
+    it.read()
+    return it
+
+
+def test_requests_go_in_the_order_of_the_log(tmp_path: Path) -> None:
+    """First asked, first sent, over many windows of the queue."""
+    it = ready(tmp_path, log_of(600))
+    assert it.picked(600) == [f"m{number}" for number in range(600)]
+    assert it.picked(600) == []
+
+
+def test_nothing_is_picked_before_the_journal_is_read(tmp_path: Path) -> None:
+    """A sender that does not know what was attempted must not attempt anything."""
+    log = log_of(2)
+    log.add(story.started("m0", "r0"))
+    it = worker(tmp_path, log)
+    it.read(SEND_REQUESTS)
+    assert it.picked() == []
+    it.read()
+    assert it.picked() == ["m1"]
+
+
+def test_a_paused_campaign_holds_up_nobody(tmp_path: Path) -> None:
+    """Ten thousand parked messages in front cost another campaign nothing; a resume lets them go in order."""
+    log = log_of(10_000, campaign="parked")
+    log.add(story.requested("other", "r-other", "going"))
+    it = ready(tmp_path, log)
+    it.orders.standings["parked"] = "paused"
+    assert it.picked() == ["other"]
+    assert it.picked() == []
+    it.orders.standings["parked"] = "open"
+    assert it.picked(2) == ["m0", "m1"]
+
+
+def test_a_recipient_has_one_call_at_a_time(tmp_path: Path) -> None:
+    """The next message to the same number waits until the first one's call has ended, also across campaigns."""
+    log = log_of(3, recipient="same")
+    log.add(story.requested("m3", "same", "c2"))
+    it = ready(tmp_path, log)
+    seen = []
+    for turn in range(4):
+        (won,) = it.go()
+        assert it.picked() == []
+        seen.append(won.message.message_id)
+        log.add(story.accepted(f"T{turn}", won.message.message_id, "same", won.message.campaign_id))
+        it.read()
+    assert sorted(seen) == ["m0", "m1", "m2", "m3"]
+    assert it.picked() == []
+
+
+def test_a_held_message_of_a_paused_campaign_holds_up_no_other(tmp_path: Path) -> None:
+    """When a recipient is free again, each campaign's next message may try."""
+    log = Log()
+    for message, campaign in (("a", "c1"), ("b", "parked"), ("c", "c1")):
+        log.add(story.requested(message, "same", campaign))
+    it = ready(tmp_path, log)
+    (first,) = it.go()
+    it.orders.standings["parked"] = "paused"
+    log.add(story.accepted("T", first.message.message_id, "same", first.message.campaign_id))
+    it.read()
+    assert it.picked() == [name for name in ("a", "c") if name != first.message.message_id][:1]
+
+
+def test_two_requests_for_one_message_in_one_batch_are_one(tmp_path: Path) -> None:
+    """A request that was written twice is claimed once, by its first place on the log."""
+    log = Log()
+    log.add(story.requested("m", "r"), story.requested("m", "r"))
+    it = ready(tmp_path, log)
+    (won,) = it.go()
+    assert won.message.request is not None
+    assert won.message.request.offset == 0
+    log.add(story.accepted("T", "m", "r"))
+    it.read()
+    assert it.picked() == []
+
+
+def test_a_foreign_claim_keeps_the_recipient_until_it_ends(tmp_path: Path) -> None:
+    """Open, it blocks; in doubt, it does not block others any more, and is never tried again itself."""
+    log = log_of(2, recipient="same")
+    log.add(story.started("m0", "same"))
+    it = ready(tmp_path, log)
+    assert it.picked() == []
+    assert list(it.partition.opened) == ["m0"]
+    log.add(story.unanswered("m0", "same"))
+    it.read()
+    assert it.picked() == ["m1"]
+    assert it.partition.opened == {}
+
+
+def test_a_lost_claim_frees_what_it_had_reserved(tmp_path: Path) -> None:
+    """Two workers claim the same message: the first on the log calls, the other one waits for its end."""
+    log = log_of(1)
+    one, other = ready(tmp_path, log), ready(tmp_path, log)
+    claims = [(it, pick, it.claim(pick)) for it in (other, one) for pick in it.pick().claims]
+    assert [it.has_won(pick, offset) for it, pick, offset in claims] == [True, False]
+    log.add(story.not_sent("m0", "r0"))
+    one.read()
+    assert one.picked(seconds=10) == ["m0"]
+
+
+def test_a_claim_behind_a_withholding_is_lost(tmp_path: Path) -> None:
+    """One worker withholds while the other one claims: whoever is first on the log decides for both."""
+    log = log_of(1)
+    one, other = ready(tmp_path, log), ready(tmp_path, log)
+    (pick,) = one.pick().claims
+    other.orders.standings["c1"] = "cancelled"
+    ((message, reason),) = other.pick().withheld
+    log.add(story.withheld(reason, message.message_id, message.recipient_id))
+    assert not one.has_won(pick, one.claim(pick))
+    assert one.partition.opened == {}
+    assert one.picked() == []
+
+
+def test_cancel_withholds_each_message_once(tmp_path: Path) -> None:
+    """What was not attempted is withheld; what is under way is left to its end."""
+    log = log_of(5)
+    it = ready(tmp_path, log)
+    (open_one,) = it.go(1)
+    it.orders.standings["c1"] = "cancelled"
+    names = [message.message_id for message, _ in it.pick().withheld]
+    assert names == ["m1", "m2", "m3", "m4"]
+    assert it.pick().withheld == []
+    for name in names:
+        log.add(story.withheld("cancelled", name, f"r{name[1:]}"))
+    it.read()
+    assert it.pick().withheld == []
+    log.add(story.not_sent(open_one.message.message_id, open_one.message.recipient_id))
+    it.read()
+    assert [message.message_id for message, _ in it.pick(seconds=10).withheld] == ["m0"]
+
+
+def test_a_suppressed_recipient_gets_nothing(tmp_path: Path) -> None:
+    """Its messages are withheld with that reason, others go."""
+    it = ready(tmp_path, log_of(2))
+    it.orders.suppressed.add("r0")
+    picked = it.pick()
+    assert [(message.message_id, reason) for message, reason in picked.withheld] == [("m0", "suppressed")]
+    assert [pick.message.message_id for pick in picked.claims] == ["m1"]
+
+
+def test_what_expires_while_parked_is_withheld_while_parked(tmp_path: Path) -> None:
+    """Nothing stays behind in silence because its campaign is paused."""
+    log = Log()
+    log.add(story.requested("m0", "r0", expires_at=at(100)), story.requested("m1", "r1"))
+    it = ready(tmp_path, log)
+    it.orders.standings["c1"] = "paused"
+    assert it.pick(seconds=99).withheld == []
+    assert [(m.message_id, why) for m, why in it.pick(seconds=101).withheld] == [("m0", "expired")]
+    assert it.pick(seconds=103).withheld == []
+
+
+def test_a_scheduled_message_goes_when_its_time_has_come(tmp_path: Path) -> None:
+    """Also after a restart, and in the order of the requests among others."""
+    log = Log()
+    log.add(story.requested("late", "r0", not_before=at(60)), story.requested("now", "r1"))
+    it = ready(tmp_path, log)
+    assert it.picked() == ["now"]
+    due = it.partition.queue.next_due()
+    assert due is not None
+    it.reopen()
+    assert it.partition.queue.next_due() == due
+    assert it.picked(seconds=59) == ["now"]
+    assert it.picked(seconds=60) == ["late"]
+
+
+def test_a_throttled_message_comes_again_at_its_time(tmp_path: Path) -> None:
+    """Not before `retry_at`, and then as the next attempt."""
+    log = log_of(1)
+    it = ready(tmp_path, log)
+    it.go()
+    log.add(story.throttled("m0", "r0"))
+    it.read()
+    assert it.picked(seconds=59) == []
+    (pick,) = it.pick(seconds=60).claims
+    assert (pick.message.message_id, pick.attempt) == ("m0", 2)
+
+
+def test_a_request_older_than_what_retention_left_is_never_sent(tmp_path: Path) -> None:
+    """Without the journal of its time nobody can know that it was not attempted."""
+    it = ready(tmp_path, log_of(3), cut=2)
+    picked = it.pick()
+    assert [(m.message_id, why) for m, why in picked.withheld] == [("m0", "expired"), ("m1", "expired")]
+    assert [pick.message.message_id for pick in picked.claims] == ["m2"]
+
+
+def test_losing_the_store_is_harmless(tmp_path: Path) -> None:
+    """Folded again from the log's start, the same messages wait, are open, and are left alone."""
+    log = log_of(6)
+    it = ready(tmp_path, log)
+    for pick in it.go(3):
+        if pick.message.message_id == "m0":
+            log.add(story.accepted("T", "m0", "r0"))
+        if pick.message.message_id == "m1":
+            log.add(story.unanswered("m1", "r1"))
+    it.read()
+    opened = dict(it.partition.opened)
+    for lose in (False, True):
+        it.reopen(lose_store=lose)
+        it.read()
+        assert it.partition.opened == opened
+        assert it.partition.cursors == log.ends()
+        assert sorted(it.picked()) == ["m3", "m4", "m5"]
+
+
+def test_any_order_of_reading_gives_the_same(tmp_path: Path) -> None:
+    """Answers before claims before requests, or the other way round."""
+    log = log_of(3)
+    log.add(story.started("m0", "r0"), story.accepted("T", "m0", "r0"), story.started("m1", "r1"))
+    it = worker(tmp_path, log)
+    for topic in (API_RESPONSES, SEND_ATTEMPTS, SEND_REQUESTS):
+        it.read(topic)
+    it.read()
+    assert list(it.partition.opened) == ["m1"]
+    assert it.picked() == ["m2"]
+
+
+def test_records_read_again_are_skipped_and_a_hole_stops(tmp_path: Path) -> None:
+    """Below the cursor nothing happens; beyond it something is missing, and guessing would be wrong."""
+    log = log_of(3)
+    it = ready(tmp_path, log)
+    it.partition.apply(SEND_REQUESTS, log.topics[SEND_REQUESTS])
+    assert len(it.picked()) == 3
+    with pytest.raises(HoleError):
+        it.partition.apply(SEND_REQUESTS, [Record(5, 0, b"{}")])
+
+
+def test_an_unreadable_record_never_stops_the_partition(tmp_path: Path) -> None:
+    """It is counted and stepped over; the fold gives it to the dead letters."""
+    log = log_of(1)
+    log.topics[SEND_REQUESTS] += [Record(1, 0, b"\xff"), Record(2, 0, None)]
+    it = ready(tmp_path, log)
+    assert it.partition.unreadable == 2
+    assert it.picked() == ["m0"]
+
+
+async def test_read_past_returns_once_the_attempts_are_read(tmp_path: Path) -> None:
+    """Rule 4 waits for the record at its own offset, not only for those before it."""
+    log = log_of(1)
+    log.add(story.started("m0", "r0"))
+    it = worker(tmp_path, log)
+    waiting = asyncio.create_task(it.partition.read_past(0))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    it.read()
+    await waiting
+    await it.partition.read_past(0)
+
+
+def test_a_store_of_another_log_is_forgotten(tmp_path: Path) -> None:
+    """Topics made anew, a log that is shorter than the cursors: what is in the store tells nothing about them."""
+    cache, path = shared_cache(), tmp_path / "store"
+    store = open_store(path, cache, "log", {SEND_REQUESTS: 9})
+    store.commit([Change(Message("m", "c", "r"), None, Queued(0, 0, WEEK))], {SEND_REQUESTS: 5})
+    store.close()
+    for log, end, kept in (("log", 9, 1), ("log", 4, 0), ("other", 9, 0)):
+        store = open_store(path, cache, log, {SEND_REQUESTS: end})
+        assert len(store.cursors) == kept
+        if kept:
+            assert [row.message_id for row in store.lane("c", -1, 10)] == ["m"]
+        store.commit([], {SEND_REQUESTS: 5})
+        store.close()
+
+
+def test_the_store_holds_no_personal_data(tmp_path: Path) -> None:
+    """P7: neither number nor text of a request is in any file of the store."""
+    log = Log()
+    log.add(story.requested("m", "r", to="15559876543", text="canary text"), story.started("m", "r"))
+    it = ready(tmp_path, log)
+    it.close()
+    held = b"".join(file.read_bytes() for file in it.path.iterdir() if file.is_file())
+    assert b"canary" not in held
+    assert b"15559876543" not in held
