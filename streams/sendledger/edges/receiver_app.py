@@ -1,0 +1,160 @@
+"""The receiver's HTTP, as a bare ASGI handler: who may come in, how much, and what each is answered (DESIGN §7).
+
+| request | answer |
+|---|---|
+| anything but POST /postbacks/{a valid token} | 404, always the same, before a byte of the body is read |
+| more than 64 KiB | 413, not read to its end |
+| a Content-Encoding | 415: nothing is ever unpacked |
+| durable on Kafka or in the spool, readable or not | 200 |
+| durable nowhere | 503: the provider tries again |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from sendledger.edges.postback_records import PostbackRecords
+from sendledger.edges.receiver_metrics import Outcome, ReceiverMetrics
+from sendledger.edges.receiver_writer import Fate, Writer
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+
+MAX_BODY = 64 * 1024
+_PREFIX = "/postbacks/"
+_LENGTH_DIGITS = 20
+
+log = structlog.get_logger()
+
+
+class Tokens:
+    """The valid tokens, as hashes. Every presented token is compared with each of them, in the same time."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._hashes = [hashlib.sha256(token.encode()).digest() for token in tokens]
+
+    def accept(self, presented: str) -> bool:
+        """Whether it is one of them."""
+        found = hashlib.sha256(presented.encode("utf-8", "replace")).digest()
+        # A list, not a generator: `any` must not stop at the first hit.
+        return any([hmac.compare_digest(found, known) for known in self._hashes])  # noqa: C419
+
+
+class _Refused(Exception):
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome: Outcome = outcome
+
+
+_STATUS: dict[Outcome, int] = {
+    "kafka": 200,
+    "spool": 200,
+    "not_found": 404,
+    "too_large": 413,
+    "encoded": 415,
+    "unavailable": 503,
+}
+_EMPTY: list[tuple[bytes, bytes]] = [(b"content-length", b"0")]
+_LAST: list[tuple[bytes, bytes]] = [*_EMPTY, (b"connection", b"close")]
+_FATES: dict[Fate, Outcome] = {Fate.KAFKA: "kafka", Fate.SPOOL: "spool", Fate.NOWHERE: "unavailable"}
+
+
+class ReceiverApp:
+    """The handler. `clock` tells the time of arrival, UTC."""
+
+    def __init__(
+        self,
+        *,
+        tokens: Tokens,
+        records: PostbackRecords,
+        writer: Writer,
+        metrics: ReceiverMetrics,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._tokens = tokens
+        self._records = records
+        self._writer = writer
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        try:
+            outcome = await self._handle(scope, receive)
+        except _Refused as refused:
+            outcome = refused.outcome
+        except Exception as error:  # noqa: BLE001 — a bug of ours must cost the provider a retry, never a receipt
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            # Neither the message nor the frames' values: they may quote the postback (P7).
+            log.error("postback could not be handled", error=type(error).__name__, file=where.name, line=where.lineno)  # noqa: TRY400
+            outcome = "unavailable"
+        self._metrics.count(outcome)
+        if outcome != "gone":
+            await _answer(send, outcome, close=_must_close(scope, outcome))
+
+    async def _handle(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> Outcome:
+        path = scope["path"]
+        if scope["method"] != "POST" or not path.startswith(_PREFIX) or not self._tokens.accept(path[len(_PREFIX) :]):
+            return "not_found"
+        for name, value in scope["headers"]:
+            if name == b"content-length" and _too_long(value):
+                return "too_large"
+            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+                return "encoded"
+        body = await _read(receive)
+        started = time.perf_counter()
+        kept = self._records.keep(body, self._clock())
+        fate = await self._writer.write(kept.record)
+        if fate is not Fate.NOWHERE:
+            self._metrics.took(time.perf_counter() - started)
+            if kept.reason is not None:
+                self._metrics.dead_letter(kept.reason)
+        return _FATES[fate]
+
+
+async def _read(receive: ASGIReceiveCallable) -> bytes:
+    """The whole body, at most 64 KiB. How long it may take is the connection's business (receiver_http.py)."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _Refused("gone")
+        body = body + message["body"] if body else message["body"]
+        if len(body) > MAX_BODY:
+            raise _Refused("too_large")
+        if not message["more_body"]:
+            return body
+
+
+def _too_long(length: bytes) -> bool:
+    return not length.isdigit() or len(length) > _LENGTH_DIGITS or int(length) > MAX_BODY
+
+
+def _must_close(scope: HTTPScope, outcome: Outcome) -> bool:
+    """Whether the connection ends with this answer: yes where a long body, or one without end, would follow it."""
+    match outcome:
+        case "kafka" | "spool" | "unavailable" | "gone":
+            return False
+        case "too_large" | "encoded":
+            return True
+        case "not_found":
+            return any(
+                name == b"transfer-encoding" or (name == b"content-length" and _too_long(value))
+                for name, value in scope["headers"]
+            )
+
+
+async def _answer(send: ASGISendCallable, outcome: Outcome, *, close: bool) -> None:
+    # No body: the status says it all, and one write costs half of two.
+    headers = _LAST if close else _EMPTY
+    await send({"type": "http.response.start", "status": _STATUS[outcome], "headers": headers, "trailers": False})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,208 @@
+"""The writer's order, step by step: a link that acknowledges what the test says, and a real spool."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from sendledger.edges import receiver_writer
+from sendledger.edges.receiver_kafka import KafkaLink, Unreachable
+from sendledger.edges.receiver_writer import Fate, Writer
+from sendledger.edges.record import Record
+from sendledger.edges.spool import Spool, SpoolFailed
+from tests.support.kafka import eventually
+
+Answer = Callable[[Sequence[Record]], set[int]]
+
+
+def record(number: int, size: int = 1) -> Record:
+    """A record, different for each number."""
+    return Record("t", number % 2, b"k", b"%d" % number + b"x" * size)
+
+
+class ScriptedLink:
+    """What KafkaLink promises, with acknowledgements at the test's word. `answer` is None: unreachable."""
+
+    def __init__(self, answer: Answer | None) -> None:
+        self.answer = answer
+        self.sent: list[bytes] = []
+
+    async def connect(self, *, seconds: float) -> None:  # noqa: ARG002
+        """Reachable while there is an answer."""
+        if self.answer is None:
+            raise Unreachable("scripted")
+
+    async def send(self, records: Sequence[Record], *, seconds: float) -> set[int]:  # noqa: ARG002
+        """Acknowledge what the script says."""
+        await asyncio.sleep(0)
+        acknowledged = self.answer(records) if self.answer else set[int]()
+        self.sent += [records[position].value for position in sorted(acknowledged)]
+        return acknowledged
+
+    async def give_up(self) -> None:
+        """Nothing to leave."""
+
+    async def close(self, *, seconds: float) -> None:
+        """Nothing to close."""
+
+
+def all_of(records: Sequence[Record]) -> set[int]:
+    """Everything is acknowledged."""
+    return set(range(len(records)))
+
+
+def none_of(_records: Sequence[Record]) -> set[int]:
+    """Nothing is."""
+    return set()
+
+
+@contextlib.asynccontextmanager
+async def writing(link: ScriptedLink, spool: Spool) -> AsyncIterator[Writer]:
+    """A running writer; its spool is left open for the test to look at."""
+    writer = Writer(cast("KafkaLink", link), spool, on_spool=lambda _: None)
+    running = asyncio.create_task(writer.run())
+    try:
+        yield writer
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    """An empty spool."""
+    return Spool(tmp_path / "spool.sqlite3", max_bytes=10**6)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiver_writer, "_FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(receiver_writer, "_LAST_RETRY_SECONDS", 0.01)
+
+
+def content(spool: Spool) -> list[bytes]:
+    """What stands in the spool, oldest first."""
+    return [kept.value for _, kept in spool.head(records=1000, size=10**9)]
+
+
+async def test_acknowledged_records_go_past_the_spool(spool: Spool) -> None:
+    """With Kafka there, each record's fate is the topic and the disk is not touched."""
+    link = ScriptedLink(all_of)
+    async with writing(link, spool) as writer:
+        await eventually(lambda: writer.connected)
+        fates = await asyncio.gather(*(writer.write(record(number)) for number in range(10)))
+    assert fates == [Fate.KAFKA] * 10
+    assert len(link.sent) == 10
+    assert content(spool) == []
+
+
+async def test_each_record_without_acknowledgement_is_spooled_before_its_fate_is_told(spool: Spool) -> None:
+    """Of one round, the acknowledged are on the topic and exactly the others in the spool, in order."""
+    link = ScriptedLink(all_of)
+    async with writing(link, spool) as writer:
+        await eventually(lambda: writer.connected)
+
+        def every_other(records: Sequence[Record]) -> set[int]:
+            link.answer = None  # Kafka is gone after this round
+            return set(range(0, len(records), 2))
+
+        link.answer = every_other
+        fates = await asyncio.gather(*(writer.write(record(number)) for number in range(6)))
+        assert fates == [Fate.KAFKA, Fate.SPOOL] * 3
+        assert content(spool) == [record(number).value for number in (1, 3, 5)]
+
+
+async def test_the_drain_forgets_only_what_was_acknowledged(spool: Spool) -> None:
+    """A drain that Kafka takes in part leaves the rest in the spool, and brings it in later."""
+    spool.put([record(number) for number in range(6)], now=1.0)
+    link = ScriptedLink(lambda records: {0, 3} & all_of(records))
+    async with writing(link, spool) as writer:
+        await eventually(lambda: len(link.sent) >= 2)
+        link.answer = none_of
+        await eventually(lambda: len(content(spool)) == 6 - len(link.sent))
+        left = [value for value in (record(number).value for number in range(6)) if value not in link.sent]
+        assert content(spool) == left
+        assert not writer.connected
+        link.answer = all_of
+        await eventually(lambda: writer.connected and content(spool) == [])
+    assert sorted(link.sent) == [record(number).value for number in range(6)]
+
+
+async def test_a_link_that_takes_nothing_is_not_trusted(spool: Spool) -> None:
+    """While the spool holds records, Kafka counts as back only after it took some: no sender waits for a dead one."""
+    spool.put([record(1)], now=1.0)
+    tries: list[int] = []
+
+    def refuse(records: Sequence[Record]) -> set[int]:
+        tries.append(len(records))
+        return set()
+
+    async with writing(ScriptedLink(refuse), spool) as writer:
+        await eventually(lambda: len(tries) > 2)
+        assert not writer.connected
+        assert await writer.write(record(2)) is Fate.SPOOL
+
+
+async def test_a_spool_that_hangs_costs_503_and_gathers_nothing(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Kafka away and a disk that does not answer, every sender is told in time, and no work piles up."""
+    monkeypatch.setattr(receiver_writer, "ANSWER_SECONDS", 0.1)
+    hang, puts = threading.Event(), list[int]()
+    honest = spool.put
+
+    def put(records: Sequence[Record], *, now: float) -> int:
+        puts.append(len(records))
+        hang.wait(20)
+        return honest(records, now=now)
+
+    monkeypatch.setattr(spool, "put", put)
+    async with writing(ScriptedLink(None), spool) as writer:
+        assert await writer.write(record(1)) is Fate.NOWHERE
+        assert await writer.write(record(2)) is Fate.NOWHERE
+        assert puts == [1]
+        hang.set()
+        await eventually(lambda: not writer._put_pending)
+        assert await writer.write(record(3)) is Fate.SPOOL
+    assert content(spool) == [record(1).value, record(3).value]
+
+
+async def test_a_spool_that_fails_is_503_and_used_again_when_it_works(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is never a false 200, and no reason to stop trying."""
+
+    def fail(*_: Any, **__: Any) -> int:
+        raise SpoolFailed("disk full")
+
+    async with writing(ScriptedLink(None), spool) as writer:
+        with monkeypatch.context() as patch:
+            patch.setattr(spool, "put", fail)
+            assert await writer.write(record(1)) is Fate.NOWHERE
+        assert await writer.write(record(2)) is Fate.SPOOL
+
+
+async def test_what_waits_is_bounded(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit on memory a sender is refused at once; when the round is over there is room again."""
+    monkeypatch.setattr(receiver_writer, "_MAX_WAITING_BYTES", 1000)
+    async with writing(ScriptedLink(None), spool) as writer:
+        first, second = writer.write(record(1, size=600)), writer.write(record(2, size=600))
+        assert second.done()
+        assert [await first, await second] == [Fate.SPOOL, Fate.NOWHERE]
+        assert await writer.write(record(3, size=600)) is Fate.SPOOL
+
+
+async def test_finish_waits_for_the_drain_and_lets_nothing_new_in(spool: Spool) -> None:
+    """At the end what can go to Kafka goes, and what comes too late is told so."""
+    spool.put([record(number) for number in range(3)], now=1.0)
+    link = ScriptedLink(all_of)
+    async with writing(link, spool) as writer:
+        last = writer.write(record(9))
+        await writer.finish(seconds=10)
+        assert last.done()
+        assert await writer.write(record(10)) is Fate.NOWHERE
+    assert record(9).value in [*link.sent, *content(spool)]
