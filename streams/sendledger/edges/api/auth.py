@@ -1,0 +1,105 @@
+"""Who calls, and what they may do: bearer tokens, kept as hashes only, compared in constant time (DESIGN §8).
+
+`admin` includes `send`, `send` includes `read`. In events a caller appears as the fingerprint of the token.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from sendledger.edges.api.problems import Problem
+
+Scope = Literal["read", "send", "admin"]
+_RANK: dict[str, int] = {"read": 0, "send": 1, "admin": 2}
+_PREFIX = "/v1/"
+_FINGERPRINT_BYTES = 5
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Someone with a valid token."""
+
+    by: str
+    scope: Scope
+
+
+class Tokens:
+    """The tokens that are valid: (scope, token) pairs. Only their SHA-256 is kept."""
+
+    def __init__(self, tokens: Iterable[tuple[Scope, str]]) -> None:
+        self._callers = [(_digest(token), Caller(f"token:{fingerprint(token)}", scope)) for scope, token in tokens]
+
+    def __repr__(self) -> str:
+        return f"<{len(self._callers)} tokens>"
+
+    def caller(self, token: str) -> Caller | None:
+        """Whose token this is. Every one is compared, so that the time tells nothing."""
+        digest, found = _digest(token), None
+        for known, caller in self._callers:
+            if hmac.compare_digest(known, digest):
+                found = caller
+        return found
+
+
+def fingerprint(token: str) -> str:
+    """8 characters that name a token in events without giving it away."""
+    return base64.b32encode(_digest(token)[:_FINGERPRINT_BYTES]).decode().lower()
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+class Authentication:
+    """ASGI: nobody without a valid token gets past here to anything under /v1/, not even to its errors."""
+
+    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+        self._app = app
+        self._tokens = tokens
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Let the request through with its caller, or answer 401."""
+        if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
+            await self._app(scope, receive, send)
+            return
+        caller = self._tokens.caller(_bearer(scope))
+        if caller is None:
+            detail, headers = "a valid token is needed: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"}
+            await Problem(401, "unauthenticated", detail, headers=headers).answer()(scope, receive, send)
+            return
+        scope.setdefault("state", {})["caller"] = caller
+        await self._app(scope, receive, send)
+
+
+def _bearer(scope: AsgiScope) -> str:
+    headers = [value for name, value in scope["headers"] if name == b"authorization"]
+    kind, _, token = headers[0].decode("latin-1").partition(" ") if len(headers) == 1 else ("", "", "")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+_scheme = HTTPBearer(auto_error=False, description="A token of SENDLEDGER_API_TOKENS")
+
+
+def _needs(scope: Scope) -> Callable[..., Caller]:
+    def check(request: Request, _bearer: Annotated[object, Depends(_scheme)]) -> Caller:
+        caller: Caller = request.state.caller
+        if _RANK[caller.scope] < _RANK[scope]:
+            raise Problem(403, "forbidden", f"this needs a token with the scope {scope}")
+        return caller
+
+    return check
+
+
+Reader = Annotated[Caller, Depends(_needs("read"))]
+Submitter = Annotated[Caller, Depends(_needs("send"))]
+Admin = Annotated[Caller, Depends(_needs("admin"))]

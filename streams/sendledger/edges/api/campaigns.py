@@ -1,0 +1,170 @@
+"""Campaigns: their list, their numbers, and the orders pause, resume, cancel (DESIGN §8)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from sendledger.domain.campaign_view import campaign_view
+from sendledger.edges.api.auth import Admin, Caller, Reader, Submitter
+from sendledger.edges.api.desk import CursorParameter, Desk, KnownCampaign, Limit, TheDesk, cursor, json, place_of
+from sendledger.edges.api.problems import RESPONSES, Problem
+from sendledger_schemas.campaigns import ACCOUNT
+from sendledger_schemas.topics import CAMPAIGNS
+
+router = APIRouter(responses=RESPONSES)
+
+_SUMMARY = (
+    "campaign_id",
+    "name",
+    "campaign_ref",
+    "as_of",
+    "state",
+    "state_reason",
+    "state_since",
+    "state_by",
+    "counts",
+    "rates",
+)
+
+
+class OrderBody(BaseModel):
+    """Why the order is given; runs of digits in it are masked."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    reason: str = Field(default="", max_length=500)
+
+
+Why = OrderBody | None
+
+
+class RateBody(BaseModel):
+    """Messages a second for the account."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    per_second: float = Field(gt=0, le=10_000, allow_inf_nan=False)
+
+
+def view_of(desk: Desk, campaign_id: str) -> dict[str, Any]:
+    """A campaign with all its fields."""
+    view = desk.view
+    now = datetime.now(UTC)
+    return campaign_view(campaign_id, view.states.get(campaign_id), view.campaigns.control, view.gaps, now)
+
+
+def summary_of(desk: Desk, campaign_id: str) -> dict[str, Any]:
+    """A campaign as the list shows it."""
+    full = view_of(desk, campaign_id)
+    return {name: full[name] for name in _SUMMARY}
+
+
+def listed(desk: Desk) -> list[tuple[int, str]]:
+    """(offset of the registration, id) of all campaigns, the latest first; reserved ones are not listed."""
+    control = desk.view.campaigns.control
+    places = {
+        name: orders.registered.offset for name, orders in control.campaigns.items() if orders.registered is not None
+    }
+    unregistered = {name: -1 for name in desk.view.states if name not in places and not name.startswith("_")}
+    return sorted(((offset, name) for name, offset in {**unregistered, **places}.items()), reverse=True)
+
+
+@router.get("/v1/campaigns", tags=["campaigns"])
+async def campaigns(desk: TheDesk, _caller: Reader, limit: Limit = 100, cursor_: CursorParameter = None) -> Response:
+    """Campaigns, the latest first: state, counts and rates of each."""
+    return list_answer(desk, limit, cursor_)
+
+
+def list_answer(desk: Desk, limit: int, after: str | None) -> Response:
+    """One page of the list."""
+    place = place_of(after, int, str)
+    found = [entry for entry in listed(desk) if place is None or entry < (place[0], place[1])]
+    items = [summary_of(desk, name) for _, name in found[:limit]]
+    return json({"items": items, "next_cursor": cursor(*found[limit - 1]) if len(found) > limit else None})
+
+
+@router.get("/v1/campaigns/{campaign_id}", tags=["campaigns"])
+async def campaign(
+    desk: TheDesk,
+    _caller: Reader,
+    campaign_id: KnownCampaign,
+    at: Annotated[str | None, Query(include_in_schema=False)] = None,
+    clock: Annotated[str | None, Query(include_in_schema=False)] = None,
+) -> Response:
+    """One campaign: state, counts, quality, error codes, latencies, rates, series. Counts may lag behind a 202."""
+    if at is not None or clock is not None:
+        # answering with today's numbers would pretend
+        raise Problem(422, "not-offered", "numbers of an earlier time are not offered yet: leave out `at` and `clock`")
+    return json(view_of(desk, campaign_id))
+
+
+@router.post("/v1/campaigns/{campaign_id}/pause", tags=["orders"])
+async def pause(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, body: Why = None) -> Response:
+    """Attempt nothing new of this campaign until a resume. Calls in flight end."""
+    return await _ordered(desk, campaign_id, desk.orders.pause, caller, body)
+
+
+@router.post("/v1/campaigns/{campaign_id}/resume", tags=["orders"])
+async def resume(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, body: Why = None) -> Response:
+    """Lift every pause of this campaign."""
+    return await _ordered(desk, campaign_id, desk.orders.resume, caller, body)
+
+
+@router.post("/v1/campaigns/{campaign_id}/cancel", tags=["orders"])
+async def cancel(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, body: Why = None) -> Response:
+    """Withhold for ever what was not attempted."""
+    return await _ordered(desk, campaign_id, desk.orders.cancel, caller, body)
+
+
+@router.post("/v1/account/pause", tags=["account"])
+async def pause_account(desk: TheDesk, caller: Admin, body: Why = None) -> Response:
+    """Attempt nothing new at all until a resume."""
+    offset = await desk.orders.pause(ACCOUNT, by=caller.by, reason=body.reason if body else "")
+    return await _account(desk, offset)
+
+
+@router.post("/v1/account/resume", tags=["account"])
+async def resume_account(desk: TheDesk, caller: Admin, body: Why = None) -> Response:
+    """Lift the account's pauses; campaigns that are paused themselves stay so."""
+    offset = await desk.orders.resume(ACCOUNT, by=caller.by, reason=body.reason if body else "")
+    return await _account(desk, offset)
+
+
+@router.post("/v1/account/rate", tags=["account"])
+async def rate(desk: TheDesk, caller: Admin, body: RateBody) -> Response:
+    """Set the pace of the account."""
+    return await _account(desk, await desk.orders.rate(body.per_second, by=caller.by))
+
+
+Give = Callable[..., Awaitable[int]]
+
+
+async def _ordered(desk: Desk, campaign_id: str, give: Give, caller: Caller, body: OrderBody | None) -> Response:
+    control = desk.view.campaigns.control
+    if control.standing(campaign_id) == "cancelled":
+        if give == desk.orders.cancel:
+            return json(summary_of(desk, campaign_id))
+        raise Problem(409, "campaign-cancelled", "the campaign is cancelled, and that is final")
+    offset = await give(campaign_id, by=caller.by, reason=body.reason if body else "")
+    await desk.seen(CAMPAIGNS, offset)
+    return json(summary_of(desk, campaign_id))
+
+
+async def _account(desk: Desk, offset: int) -> Response:
+    await desk.seen(CAMPAIGNS, offset)
+    control = desk.view.campaigns.control
+    paused = control.account.paused
+    return json(
+        {
+            "state": "running" if paused is None else "halted" if paused.automatic else "paused",
+            "state_reason": paused.reason or None if paused else None,
+            "state_since": paused.at.isoformat() if paused else None,
+            "state_by": paused.by if paused else None,
+            "per_second": control.rate,
+        }
+    )

@@ -1,0 +1,146 @@
+"""Messages: pages and exports of a campaign's, one with its timeline, and the decision about a doubt (DESIGN §8)."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from sendledger.edges.api.auth import Reader, Submitter
+from sendledger.edges.api.desk import CursorParameter, KnownCampaign, Limit, TheDesk, cursor, json, place_of
+from sendledger.edges.api.problems import RESPONSES, Problem, not_found
+from sendledger.edges.timeline import timeline
+from sendledger_schemas.decisions import Resolution
+from sendledger_schemas.states import Bucket
+
+router = APIRouter(tags=["messages"], responses=RESPONSES)
+
+_COLUMNS = (
+    "message_id",
+    "campaign_id",
+    "to",
+    "bucket",
+    "final",
+    "conflicted",
+    "detail",
+    "error_code",
+    "doubt_reason",
+    "tracking_id",
+    "history_id",
+    "operator_id",
+    "attempts",
+    "requested_at",
+    "attempted_at",
+    "responded_at",
+    "sent_at",
+    "settled_at",
+    "recipient_id",
+    "version",
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet calculate (OWASP: CSV injection)
+_TIMELINE_SECONDS = 30.0
+
+MessagePath = Annotated[str, Path(alias="message_id", max_length=64)]
+BucketParameter = Annotated[Bucket | None, Query(description="Only messages in this bucket")]
+
+
+class ResolveBody(BaseModel):
+    """`sent`: it counts as accepted; `withhold`: it is cancelled; `resend`: it goes back into the queue."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+
+    resolution: Resolution = Field(alias="as")
+    note: str = Field(default="", max_length=500, description="Runs of digits are masked")
+
+
+def shown(document: bytes) -> dict[str, Any]:
+    """A message state as it is shown: the number masked to its last three digits."""
+    state = orjson.loads(document)
+    return {**{name: state.get(name) for name in _COLUMNS}, "to": f"***{state['to_last3']}"}
+
+
+@router.get("/v1/campaigns/{campaign_id}/messages")
+async def messages(
+    desk: TheDesk,
+    _caller: Reader,
+    campaign_id: KnownCampaign,
+    bucket: BucketParameter = None,
+    limit: Limit = 100,
+    cursor_: CursorParameter = None,
+) -> Response:
+    """A campaign's messages in the order of their ids, which never changes."""
+    place = place_of(cursor_, str)
+    after = "" if place is None else place[0]
+    page = await asyncio.to_thread(desk.view.index.page, campaign_id, bucket=bucket, after=after, limit=limit)
+    following = cursor(page.next) if page.next is not None else None
+    return json({"items": [shown(document) for document in page.items], "next_cursor": following})
+
+
+@router.get("/v1/campaigns/{campaign_id}/export", response_class=StreamingResponse)
+async def export(
+    desk: TheDesk,
+    _caller: Reader,
+    campaign_id: KnownCampaign,
+    bucket: BucketParameter = None,
+    format_: Annotated[Literal["csv", "ndjson"], Query(alias="format")] = "csv",
+) -> Response:
+    """All messages of a campaign as CSV or NDJSON, numbers masked."""
+    write, media = (_csv, "text/csv; charset=utf-8") if format_ == "csv" else (_ndjson, "application/x-ndjson")
+    pages = desk.view.index.pages(campaign_id, bucket=bucket)
+    headers = {"Content-Disposition": f'attachment; filename="messages.{format_}"'}
+    return StreamingResponse(_written(pages, write, first=format_ == "csv"), headers=headers, media_type=media)
+
+
+async def _written(pages: Iterator[Any], write: Callable[[Iterable[bytes]], str], *, first: bool) -> AsyncIterator[str]:
+    if first:
+        yield ",".join(_COLUMNS) + "\r\n"
+    while (page := await asyncio.to_thread(next, pages, None)) is not None:
+        yield await asyncio.to_thread(write, page.items)
+
+
+def _ndjson(documents: Iterable[bytes]) -> str:
+    return "".join(orjson.dumps(shown(document)).decode() + "\n" for document in documents)
+
+
+def _csv(documents: Iterable[bytes]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for document in documents:
+        message = shown(document)
+        writer.writerow([_cell(message[name]) for name in _COLUMNS])
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+@router.get("/v1/messages/{message_id}")
+async def message(desk: TheDesk, _caller: Reader, message_id: MessagePath) -> Response:
+    """One message: its state, and its timeline read from the events themselves."""
+    state = await asyncio.to_thread(desk.view.index.get, message_id)
+    if state is None:
+        raise not_found("message")
+    async with desk.timelines, asyncio.timeout(_TIMELINE_SECONDS):
+        steps = await timeline(desk.kafka, state)
+    document = state.model_dump_json().encode()
+    return json({**shown(document), "timeline": [step.shown() for step in steps]})
+
+
+@router.post("/v1/messages/{message_id}/resolve", status_code=202)
+async def resolve(desk: TheDesk, caller: Submitter, message_id: MessagePath, body: ResolveBody) -> Response:
+    """Settle a message in doubt. `resend` may send it twice: nobody but an operator can want that."""
+    state = await asyncio.to_thread(desk.view.index.get, message_id)
+    if state is None:
+        raise not_found("message")
+    if state.bucket != "in_doubt":
+        raise Problem(409, "not-in-doubt", f"the message is {state.bucket}: there is no doubt to resolve")
+    await desk.orders.resolve(state, body.resolution, by=caller.by, note=body.note)
+    return json({"message_id": message_id, "attempt": state.attempts, "resolution": body.resolution}, 202)

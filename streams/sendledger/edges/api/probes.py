@@ -1,0 +1,32 @@
+"""/livez, /readyz and /metrics: for machines, without a token and without anything personal."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from sendledger.edges.api.desk import Desk, json
+
+router = APIRouter(tags=["probes"])
+
+
+@router.get("/livez")
+async def livez() -> Response:
+    """200 as long as the event loop turns."""
+    return json({"live": True})
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """200 once the API has read its topics to their ends, and every other role of this instance is ready too."""
+    desk: Desk = request.app.state.desk
+    waiting = ["api"] if not desk.life.ready.is_set() or desk.life.stop.is_set() else []
+    waiting += await desk.roles_behind()
+    return json({"ready": not waiting, "waiting_for": waiting}, 503 if waiting else 200)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """The API's metrics in Prometheus's text format."""
+    desk: Desk = request.app.state.desk
+    return Response(generate_latest(desk.life.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

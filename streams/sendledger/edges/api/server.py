@@ -1,0 +1,194 @@
+"""The role `api`: from settings to a server that answers.
+
+Start                                     Why in this place
+ 1. wait for the broker                   a broker that is away is no reason to crash
+ 2. the system record                     another pepper or partition count would write to wrong places
+ 3. the port                              taken → the role ends before it has written anything
+ 4. producer and consumers
+ 5. readers and web server together       /livez answers at once; /v1 answers 503 until the view is caught up
+ 6. ready                                 both readers are where the topics ended at their start
+Stop
+ 1. not ready, streams end                a load balancer looks elsewhere
+ 2. web server                            takes no new connections, finishes what it has begun
+ 3. readers, then clients
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, TypeVar
+
+import structlog
+import uvicorn
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from prometheus_client import Gauge
+
+from sendledger.config import Settings
+from sendledger.edges.api.app import application
+from sendledger.edges.api.auth import Tokens
+from sendledger.edges.api.desk import Desk
+from sendledger.edges.intake import Intake, terms_of
+from sendledger.edges.kafka import consumer, producer, wait_for_broker
+from sendledger.edges.message_index import MessageIndex
+from sendledger.edges.orders import Orders
+from sendledger.edges.publisher import MAX_BATCH_BYTES
+from sendledger.edges.readiness import not_ready
+from sendledger.edges.system_record import confirm
+from sendledger.edges.tail import Tail
+from sendledger.edges.view import View, tails
+from sendledger.life import Life
+
+log = structlog.get_logger()
+
+ROLES_VARIABLE = "SENDLEDGER_PARENT_ROLES"
+"""Set by `up`: the roles that run beside this one, with commas between."""
+_GRACE = 5  # seconds for answers that were begun
+
+
+async def serve(settings: Settings, life: Life) -> None:
+    """Serve the API on `settings.host:settings.api_port` until `life.stop`.
+
+    Errors: ConfigError without tokens or pepper; OtherSystemError; OSError: port taken; KafkaError; UnknownVersion.
+    """
+    settings.require("api_tokens", "recipient_pepper")
+    tokens = Tokens((each.scope, each.token.get_secret_value()) for each in settings.api_tokens)
+    if not await _broker(settings, life):
+        return
+    await confirm(settings, write=False)
+    async with contextlib.AsyncExitStack() as stack:
+        listening = stack.enter_context(_listening(settings.host, settings.api_port))
+        index = stack.enter_context(_index(settings))
+        writer = await stack.enter_async_context(_started(producer(settings.kafka, max_batch_size=MAX_BATCH_BYTES)))
+        quick = await stack.enter_async_context(_started(consumer(settings.kafka, group_id=None)))
+        states = await stack.enter_async_context(_started(consumer(settings.kafka, group_id=None)))
+        view = View(index)
+        readers = tails(view, quick, states, partitions=settings.partitions)
+        desk = _desk(settings, life, view, writer, readers[0])
+        _lag(life, readers)
+        web = _Server(uvicorn.Config(application(desk, tokens), **_UVICORN))
+        log.info("listening", host=settings.host, port=settings.api_port)
+        await _run(life, web, listening, readers)
+
+
+_UVICORN: dict[str, Any] = {
+    "http": "httptools",
+    "ws": "none",
+    "lifespan": "off",
+    "access_log": False,  # it would write every URL down
+    "log_config": None,
+    "server_header": False,
+    "timeout_graceful_shutdown": _GRACE,
+}
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing: signals are the composition root's, which tells by `life.stop`."""
+        yield
+
+
+async def _broker(settings: Settings, life: Life) -> bool:
+    """Wait for Kafka or for the end, whichever comes first."""
+    waiting = asyncio.create_task(wait_for_broker(settings.kafka, log))
+    stop = asyncio.create_task(life.stop.wait())
+    await asyncio.wait({waiting, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if waiting.done():
+        waiting.result()
+        return True
+    waiting.cancel()
+    return False
+
+
+async def _run(life: Life, web: uvicorn.Server, listening: socket.socket, readers: tuple[Tail, Tail]) -> None:
+    reading = [asyncio.create_task(reader.run(), name="reader") for reader in readers]
+    serving = asyncio.create_task(web.serve(sockets=[listening]), name="web server")
+    stop = asyncio.create_task(life.stop.wait(), name="stop")
+    ready = asyncio.create_task(_ready(life, readers), name="ready")
+    try:
+        await asyncio.wait({*reading, serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        life.ready.clear()
+        web.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+        for task in (*reading, stop, ready):
+            task.cancel()
+        results = await asyncio.gather(*reading, serving, stop, ready, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _ready(life: Life, readers: tuple[Tail, Tail]) -> None:
+    for reader in readers:
+        await reader.caught_up.wait()
+    life.ready.set()
+    log.info("caught up with the log")
+
+
+def _desk(settings: Settings, life: Life, view: View, writer: AIOKafkaProducer, quick: Tail) -> Desk:
+    terms = terms_of(settings)
+
+    async def written(message_ids: Sequence[str]) -> set[str]:
+        return await asyncio.to_thread(view.index.known, message_ids)
+
+    return Desk(
+        view=view,
+        quick=quick,
+        intake=Intake(writer, view.campaigns, quick.reached, terms, written=written),
+        orders=Orders(writer, pepper=terms.pepper, partitions=terms.partitions),
+        kafka=settings.kafka,
+        region=settings.default_region,
+        life=life,
+        roles_behind=lambda: _roles_behind(settings),
+    )
+
+
+async def _roles_behind(settings: Settings) -> list[str]:
+    """Those of the other roles of this instance that are not ready."""
+    roles = [role for role in os.environ.get(ROLES_VARIABLE, "").split(",") if role and role != "api"]
+    addresses = {role: f"http://{settings.host}:{settings.metrics_port_of(role)}" for role in roles}
+    return await not_ready(addresses) if addresses else []
+
+
+def _lag(life: Life, readers: tuple[Tail, Tail]) -> None:
+    gauge = Gauge(
+        "sendledger_api_view_lag_records",
+        "Records between what the API has read and the ends of its topics.",
+        registry=life.registry,
+    )
+    gauge.set_function(lambda: float(sum(reader.lag() for reader in readers)))
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        yield listening
+
+
+@contextlib.contextmanager
+def _index(settings: Settings) -> Iterator[MessageIndex]:
+    directory = settings.data_dir / "api"
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.closing(MessageIndex(directory / f"view-{settings.api_port}.sqlite3")) as index:
+        yield index
+
+
+_Client = TypeVar("_Client", AIOKafkaConsumer, AIOKafkaProducer)
+
+
+@contextlib.asynccontextmanager
+async def _started(client: _Client) -> AsyncIterator[_Client]:
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.stop()

@@ -1,0 +1,161 @@
+"""What the API reads: the compacted topics, the campaigns log and the decisions, kept up to date (DESIGN §3, §8).
+
+A cache: made anew from the log at each start, and a newer record of a key always replaces an older one by
+(fold_version, version), whatever order they come in. Two consumers, so that a flood of message states holds up
+neither the campaigns' numbers nor the arbitration of batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from pydantic import ValidationError
+
+from sendledger.edges.audit import audit_entry
+from sendledger.edges.campaigns_log import PLACE, CampaignsLog
+from sendledger.edges.message_index import Indexed, MessageIndex
+from sendledger.edges.tail import Tail
+from sendledger_schemas.decisions import RecipientSuppressed
+from sendledger_schemas.envelope import Event, UnreadableEvent, decode
+from sendledger_schemas.postbacks import ReceiverAway
+from sendledger_schemas.states import CampaignState
+from sendledger_schemas.topics import (
+    CAMPAIGN_STATE,
+    CAMPAIGNS,
+    DECISIONS,
+    MESSAGE_STATE,
+    RECEIVERS,
+    SUPPRESSIONS,
+    TOPICS,
+)
+
+log = structlog.get_logger()
+
+Records = Sequence[ConsumerRecord[Any, Any]]
+_QUICK = (CAMPAIGNS, SUPPRESSIONS, RECEIVERS, DECISIONS, CAMPAIGN_STATE)
+
+
+class _Head(msgspec.Struct):
+    """Of a message state only what the index needs; the rest stays bytes."""
+
+    message_id: str
+    campaign_id: str
+    bucket: str
+    fold_version: int
+    version: int
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+def places(topics: Sequence[str], partitions: int) -> list[Any]:
+    """All partitions of these topics: keyed ones have the common count, the others one."""
+    return [TopicPartition(t, p) for t in topics for p in range(partitions if TOPICS[t].keyed else 1)]
+
+
+class View:
+    """The state of everything the API shows. `changes` grows with each record that is read, except message states."""
+
+    def __init__(self, index: MessageIndex) -> None:
+        self.index = index
+        self.campaigns = CampaignsLog(self._hear)
+        self.states: dict[str, CampaignState] = {}
+        self.suppressions: dict[str, Event] = {}
+        self.gaps: list[ReceiverAway] = []
+        self.changes = 0
+        self._audit: list[tuple[str, str, str | None, str]] = []
+        self._take: dict[str, Callable[[ConsumerRecord[Any, Any]], None]] = {
+            CAMPAIGNS: lambda record: self.campaigns.take(record.offset, record.value),
+            CAMPAIGN_STATE: self._campaign_state,
+            SUPPRESSIONS: self._suppression,
+            RECEIVERS: self._receiver,
+            DECISIONS: self._decision,
+        }
+
+    async def apply(self, records: Records) -> None:
+        """Take records of the quick topics."""
+        for record in records:
+            self._take[record.topic](record)
+        self.changes += len(records)
+        if self._audit:
+            entries, self._audit = self._audit, []
+            await asyncio.to_thread(self.index.add_audit, entries)
+
+    async def apply_states(self, records: Records) -> None:
+        """Take message states. In another thread: the disk must not hold up the answers."""
+        await asyncio.to_thread(self._index, records)
+
+    def _index(self, records: Records) -> None:
+        states: list[Indexed] = []
+        gone: list[str] = []
+        for record in records:
+            if record.value is None:
+                gone.append((record.key or b"").decode("utf-8", "replace"))
+                continue
+            try:
+                head = _head.decode(record.value)
+            except msgspec.DecodeError:
+                _unreadable(record)
+                continue
+            states.append(
+                Indexed(head.message_id, head.campaign_id, head.bucket, head.fold_version, head.version, record.value)
+            )
+        self.index.put(states, gone=gone)
+
+    def _hear(self, offset: int, event: Event) -> None:
+        self._audit.append(audit_entry(event, topic=CAMPAIGNS, partition=PLACE.partition, offset=offset))
+
+    def _campaign_state(self, record: ConsumerRecord[Any, Any]) -> None:
+        key = (record.key or b"").decode("utf-8", "replace")
+        if record.value is None:
+            self.states.pop(key, None)
+            return
+        try:
+            state = CampaignState.model_validate_json(record.value)
+        except ValidationError:
+            _unreadable(record)
+            return
+        known = self.states.get(state.campaign_id)
+        if known is None or (state.fold_version, state.version) >= (known.fold_version, known.version):
+            self.states[state.campaign_id] = state
+
+    def _suppression(self, record: ConsumerRecord[Any, Any]) -> None:
+        key = (record.key or b"").decode("utf-8", "replace")
+        if record.value is None:
+            self.suppressions.pop(key, None)
+        elif (event := _event(record)) is not None and isinstance(event.data, RecipientSuppressed):
+            self.suppressions[key] = event
+
+    def _receiver(self, record: ConsumerRecord[Any, Any]) -> None:
+        if (event := _event(record)) is not None and isinstance(event.data, ReceiverAway):
+            self.gaps.append(event.data)
+
+    def _decision(self, record: ConsumerRecord[Any, Any]) -> None:
+        if (event := _event(record)) is not None:
+            entry = audit_entry(event, topic=DECISIONS, partition=record.partition, offset=record.offset)
+            self._audit.append(entry)
+
+
+def tails(view: View, quick: AIOKafkaConsumer, states: AIOKafkaConsumer, *, partitions: int) -> tuple[Tail, Tail]:
+    """The two readers that keep the view: the quick topics, and the message states. They start no consumer."""
+    return (
+        Tail(quick, places(_QUICK, partitions), view.apply),
+        Tail(states, places((MESSAGE_STATE,), partitions), view.apply_states),
+    )
+
+
+def _event(record: ConsumerRecord[Any, Any]) -> Event | None:
+    try:
+        return decode(record.value or b"")
+    except UnreadableEvent:
+        _unreadable(record)
+        return None
+
+
+def _unreadable(record: ConsumerRecord[Any, Any]) -> None:
+    log.warning("unreadable record", topic=record.topic, partition=record.partition, offset=record.offset)
