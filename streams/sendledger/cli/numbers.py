@@ -1,0 +1,124 @@
+"""The campaigns' numbers for a verb: read from the topics that the API reads, with no server between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+from pydantic import ValidationError
+
+from sendledger.cli.context import reachable
+from sendledger.config import Settings
+from sendledger.domain.campaign_view import campaign_view
+from sendledger.domain.partial import NO_CAMPAIGN
+from sendledger.edges.campaigns_log import CampaignsLog
+from sendledger.edges.kafka import consumer
+from sendledger.edges.tail import Tail
+from sendledger_schemas.campaigns import ACCOUNT, SYSTEM
+from sendledger_schemas.envelope import Event, UnreadableEvent, decode
+from sendledger_schemas.postbacks import ReceiverAway
+from sendledger_schemas.states import CampaignState
+from sendledger_schemas.topics import CAMPAIGN_STATE, CAMPAIGNS, RECEIVERS, SUPPRESSIONS, TOPICS
+
+Snapshot = list[dict[str, Any]]
+Records = Sequence[ConsumerRecord[Any, Any]]
+
+log = structlog.get_logger()
+
+
+class Numbers:
+    """What stands on the campaigns' topics, kept up to date."""
+
+    def __init__(self) -> None:
+        self.campaigns = CampaignsLog()
+        self.states: dict[str, CampaignState] = {}
+        self.suppressions: dict[str, Event] = {}
+        self.gaps: list[ReceiverAway] = []
+        self._changed = asyncio.Event()
+
+    def knows(self, campaign_id: str) -> bool:
+        """Whether the campaign was registered."""
+        return self.campaigns.control.campaign(campaign_id).registered is not None or campaign_id in self.states
+
+    def snapshot(self, now: datetime, campaign_id: str | None = None) -> Snapshot:
+        """Every campaign, or the one, as the API shows it."""
+        known = {*self.campaigns.control.campaigns, *self.states} - {ACCOUNT, SYSTEM, NO_CAMPAIGN}
+        wanted = sorted(name for name in known if self.knows(name)) if campaign_id is None else [campaign_id]
+        control = self.campaigns.control
+        return [campaign_view(name, self.states.get(name), control, self.gaps, now) for name in wanted]
+
+    async def changed(self, *, within: float) -> None:
+        """Return when something was read, or after `within` seconds."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(within):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def apply(self, records: Records) -> None:
+        """Take records of one partition."""
+        for record in records:
+            if record.topic == CAMPAIGNS:
+                self.campaigns.take(record.offset, record.value)
+            elif record.topic == CAMPAIGN_STATE:
+                self._state(record)
+            else:
+                self._event(record)
+        self._changed.set()
+
+    def _state(self, record: ConsumerRecord[Any, Any]) -> None:
+        if record.value is None:
+            return
+        try:
+            state = CampaignState.model_validate_json(record.value)
+        except ValidationError:
+            log.warning("unreadable record", topic=record.topic, partition=record.partition, offset=record.offset)
+            return
+        known = self.states.get(state.campaign_id)
+        if known is None or (state.fold_version, state.version) >= (known.fold_version, known.version):
+            self.states[state.campaign_id] = state
+
+    def _event(self, record: ConsumerRecord[Any, Any]) -> None:
+        key = (record.key or b"").decode("utf-8", "replace")
+        if record.value is None:
+            self.suppressions.pop(key, None)
+            return
+        try:
+            event = decode(record.value)
+        except UnreadableEvent:
+            log.warning("unreadable record", topic=record.topic, partition=record.partition, offset=record.offset)
+            return
+        if isinstance(event.data, ReceiverAway):
+            self.gaps.append(event.data)
+        elif record.topic == SUPPRESSIONS:
+            self.suppressions[key] = event
+
+
+@asynccontextmanager
+async def following(settings: Settings) -> AsyncIterator[Numbers]:
+    """The numbers, caught up with the log on entry and followed while the context lasts. Errors: CannotError."""
+    await reachable(settings)
+    numbers = Numbers()
+    topics = (CAMPAIGNS, CAMPAIGN_STATE, RECEIVERS, SUPPRESSIONS)
+    places = [TopicPartition(t, p) for t in topics for p in range(settings.partitions if TOPICS[t].keyed else 1)]
+    reader = consumer(settings.kafka, group_id=None)
+    await reader.start()
+    tail = Tail(reader, places, numbers.apply)
+    reading = asyncio.create_task(tail.run(), name="numbers")
+    caught_up = asyncio.create_task(tail.caught_up.wait())
+    try:
+        await asyncio.wait({reading, caught_up}, return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            reading.result()
+        yield numbers
+    finally:
+        for task in (reading, caught_up):
+            task.cancel()
+        await asyncio.gather(reading, caught_up, return_exceptions=True)
+        await reader.stop()

@@ -1,0 +1,50 @@
+"""Values as tables for a terminal. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sendledger.tables import latencies, rates
+from sendledger_schemas.states import BUCKETS
+
+Json = dict[str, Any]
+
+
+def campaigns(snapshot: Sequence[Json]) -> Table:
+    """One line a campaign: its state and its buckets; a bucket that is empty everywhere has no column."""
+    used = [bucket for bucket in BUCKETS if any(campaign["counts"][bucket] for campaign in snapshot)]
+    table = Table(box=None, header_style="bold", padding=(0, 1))
+    for column in ("campaign", "state"):
+        table.add_column(column, no_wrap=True)
+    for column in ("requested", *used):
+        table.add_column(column.replace("_", " "), justify="right", no_wrap=True)
+    for campaign in snapshot:
+        counts = campaign["counts"]
+        cells = [str(counts[bucket]) if counts[bucket] else "·" for bucket in used]
+        table.add_row(campaign["campaign_id"], campaign["state"], str(counts["requested"]), *cells)
+    return table
+
+
+def one(campaign: Json) -> RenderableType:
+    """All about one campaign: why it stands as it does, errors, rates, latencies, the receiver's gaps."""
+    lines = [f"as of {campaign['as_of']}"]
+    if campaign["state_reason"] or campaign["state_by"]:
+        lines.append(f"{campaign['state']} by {campaign['state_by']}: {campaign['state_reason'] or 'no reason given'}")
+    for title, name in (("errors", "error_codes"), ("details", "details"), ("quality", "quality")):
+        found = ", ".join(f"{key} {count}" for key, count in campaign[name].items() if count)
+        lines.append(f"{title}: {found or 'none'}")
+    lines += [f"receiver away from {gap['from']} to {gap['to']}" for gap in campaign["receiver_gaps"]]
+    return Group(*(Text(line) for line in lines), rates(campaign["rates"]), latencies(campaign["latency_seconds"]))
+
+
+def settings(echo: Json) -> Table:
+    """Every setting with its value."""
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for name, value in echo.items():
+        table.add_row(Text(name), Text(str(value)))
+    return table

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sendledger.cli import shown
+from sendledger.cli.numbers import Numbers
+from sendledger.domain.campaign_view import campaign_view
+from sendledger_schemas.campaigns import CampaignPaused, CampaignRegistered
+from sendledger_schemas.envelope import encode, event
+from sendledger_schemas.states import CampaignState
+from sendledger_schemas.topics import CAMPAIGN_STATE, CAMPAIGNS
+from tests.support.story import at
+
+
+class Record:
+    """A record as a consumer hands it over."""
+
+    def __init__(self, topic: str, offset: int, value: bytes | None, key: bytes = b"spring") -> None:
+        self.topic, self.offset, self.value, self.key, self.partition = topic, offset, value, key, 0
+
+
+def registered(offset: int = 0) -> Record:
+    """The campaign's registration."""
+    data = CampaignRegistered(campaign_id="spring", by="user:ann")
+    return Record(CAMPAIGNS, offset, encode(event(data, id="e1", source="test", time=at(0))))
+
+
+def state(version: int, delivered: int) -> Record:
+    """The campaign's numbers."""
+    counters = {"requested": 10, "b:delivered": delivered, "b:queued": 10 - delivered, "e:E110": 2}
+    made = CampaignState(campaign_id="spring", as_of=at(1), counters=counters, series={}, orphans=0, to={},
+                         version=version, fold_version=1)  # fmt: skip
+    return Record(CAMPAIGN_STATE, version, made.model_dump_json().encode())
+
+
+def rendered(thing: Any, width: int = 100) -> str:
+    """What a terminal would show."""
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(thing)
+    return capture.get()
+
+
+@pytest.fixture
+async def numbers() -> Numbers:
+    """A campaign that was registered, paused, and has numbers."""
+    made = Numbers()
+    paused = CampaignPaused(campaign_id="spring", by="user:ann", reason="wrong link")
+    pause = Record(CAMPAIGNS, 1, encode(event(paused, id="e2", source="test", time=at(2))))
+    await made.apply([registered(), pause, state(2, 4)])
+    return made
+
+
+async def test_a_campaign_is_known_from_its_registration_on() -> None:
+    """A campaign without numbers yet is shown with noughts, and one that nobody registered is not known."""
+    numbers = Numbers()
+    assert not numbers.knows("spring")
+    await numbers.apply([registered()])
+    assert numbers.knows("spring")
+    (campaign,) = numbers.snapshot(at(5))
+    assert campaign["counts"]["requested"] == 0
+
+
+async def test_a_lesser_version_never_replaces_a_greater_one(numbers: Numbers) -> None:
+    """Whatever order the records come in, the most complete numbers stand; what cannot be read changes nothing."""
+    await numbers.apply([state(1, 1), Record(CAMPAIGN_STATE, 9, b"{")])
+    assert numbers.snapshot(at(5), "spring")[0]["counts"]["delivered"] == 4
+    await numbers.apply([state(3, 5)])
+    assert numbers.snapshot(at(5), "spring")[0]["counts"]["delivered"] == 5
+
+
+async def test_a_snapshot_is_what_the_api_shows(numbers: Numbers) -> None:
+    """The verb and the API have one source: the same view of the same facts."""
+    control = numbers.campaigns.control
+    assert numbers.snapshot(at(5)) == [campaign_view("spring", numbers.states["spring"], control, [], at(5))]
+
+
+async def test_the_table_has_only_buckets_in_use(numbers: Numbers) -> None:
+    """One line a campaign fits an ordinary terminal."""
+    text = rendered(shown.campaigns(numbers.snapshot(at(5))), width=80)
+    for part in ("spring", "paused", "10", "queued", "delivered"):
+        assert part in text
+    assert "in doubt" not in text
+    assert "…" not in text
+
+
+async def test_one_campaign_tells_why_it_stands(numbers: Numbers) -> None:
+    """Who paused it and why, its errors and when the numbers are from."""
+    text = rendered(shown.one(numbers.snapshot(at(5))[0]))
+    for part in ("paused by user:ann: wrong link", "E110 2", "as of"):
+        assert part in text

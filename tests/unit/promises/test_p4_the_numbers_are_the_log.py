@@ -1,0 +1,70 @@
+"""P4: every number is a function of the set of events, the one that the design gives."""
+
+from __future__ import annotations
+
+import json
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.oracle import Oracle
+from tests.support.story import Folded
+from tests.unit.fold.test_properties import folded, in_batches, interleaved
+from tests.unit.promises.logs import counters, events, log_of, repeated
+
+SEEDS = st.integers(0, 2**32)
+UNHURRIED = settings(deadline=None, max_examples=60)  # time is no promise of these
+
+
+@UNHURRIED
+@given(SEEDS, SEEDS)
+def test_every_counter_is_what_the_set_of_events_says(seed: int, order: int) -> None:
+    """P4: counts, codes, latencies and series, batch by batch, are those worked out at once from all facts."""
+    chance = random.Random(order)
+    log = log_of(repeated(events(seed), chance))
+    result = folded(in_batches(interleaved(log, chance), chance))
+    assert counters(result) == Oracle(log.in_order()).told()
+
+
+@UNHURRIED
+@given(SEEDS, SEEDS)
+def test_every_message_is_where_the_set_of_events_puts_it(seed: int, order: int) -> None:
+    """P4, P2: each requested message is in the bucket of §4's table, and its `to` covers its own facts, no more."""
+    chance = random.Random(order)
+    log = log_of(repeated(events(seed), chance))
+    result = folded(in_batches(interleaved(log, chance), chance))
+    oracle = Oracle(log.in_order())
+    states = {name: json.loads(value) for name, value in result.states.items()}
+    assert {name: state["bucket"] for name, state in states.items()} == oracle.buckets
+    assert {name: state["to"] for name, state in states.items()} == oracle.to
+
+
+@UNHURRIED
+@given(SEEDS, SEEDS)
+def test_the_numbers_are_right_after_every_batch(seed: int, order: int) -> None:
+    """P4: not only at the end: wherever reading stops, the numbers are those of what was read."""
+    chance = random.Random(order)
+    log = log_of(events(seed))
+    result, read = Folded(), []
+    for batch in in_batches(interleaved(log, chance), chance):
+        result.batch(batch)
+        read += batch
+        assert counters(result) == Oracle(read).told()
+
+
+@UNHURRIED
+@given(SEEDS, SEEDS)
+def test_a_partial_tells_how_far_it_counts(seed: int, order: int) -> None:
+    """P4, P5: `to` of a campaign's partial is the greatest of its messages', not how far the worker has read."""
+    chance = random.Random(order)
+    log = log_of(events(seed))
+    result = folded(in_batches(interleaved(log, chance), chance))
+    oracle = Oracle(log.in_order())
+    wanted: dict[str, dict[str, int]] = {}
+    for name, to in oracle.to.items():
+        into = wanted.setdefault(oracle.lives[name].campaign, dict.fromkeys(to, -1))
+        into.update({topic: max(offset, into[topic]) for topic, offset in to.items()})
+    partials = [json.loads(value) for value in result.published.values()]
+    main = {p["campaign_id"]: p["to"] for p in partials if p["day"] is None and p["campaign_id"] != "_none"}
+    assert main == wanted
