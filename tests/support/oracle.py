@@ -1,4 +1,4 @@
-"""What a log comes to, worked out at once from the whole set of its facts: the slow truth that the fold is held against.
+"""What a log comes to, worked out at once from all of its facts: the slow truth that the fold is held against.
 
 Written from DESIGN §4 and §5 and nothing else: no batch, no difference, no document, no code of `sendledger.domain` but
 the decoded facts. One partition.
@@ -276,7 +276,9 @@ def _attempts(life: Life) -> list[str]:
 
 def _receipts(life: Life, asked: datetime, notices: list[Any], finals: list[Any]) -> list[str]:
     names = ["accepted_ever"]
-    names += [_latency("receipt_lag", n.data.provider_time, n.data.received_at) for n in notices if n.data.provider_time]
+    names += [
+        _latency("receipt_lag", n.data.provider_time, n.data.received_at) for n in notices if n.data.provider_time
+    ]
     sent = next((n for n in notices if n.data.claim == "sent"), None)
     accepted = [life.answer(n) for n in life.numbers if life.end(n) == "accepted"]
     if sent and accepted:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from sendledger.domain.partial import NO_CAMPAIGN
+from sendledger.domain.partial import NO_CAMPAIGN, bounded
 
 Counters = dict[str, int]
 _ORPHANS = "orphans:"
@@ -116,7 +116,7 @@ class Merging:
         campaign = self._campaigns[campaign_id]
         main = {partition: partial for (partition, day), partial in campaign.best.items() if day is None}
         return Merged(
-            counters=dict(sorted(campaign.total(None).items())),
+            counters=dict(sorted(bounded(campaign.total(None)).items())),
             series={day: campaign.total(day) for day in sorted({day for _, day in campaign.best if day is not None})},
             to={str(partition): main[partition].to for partition in sorted(main)},
             version=self.version(campaign_id),

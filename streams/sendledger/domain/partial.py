@@ -7,8 +7,10 @@ A campaign has one part with its main counters and one a day with its series; ea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -27,6 +29,44 @@ class Part(_Doc, frozen=True):
 
 
 EMPTY_PART = Part()
+
+MOST_NAMES: Final = 200
+"""Names of one open vocabulary that a record tells apart: carriers (`o`), the provider's codes (`e`, `t`)."""
+
+_OPEN: Final = ("o", "e", "t")
+_OTHER: Final = "other"
+
+
+def bounded(counters: Mapping[str, int]) -> Mapping[str, int]:
+    """The counters as a record may carry them: of each open vocabulary the names that count most, the rest as `other`.
+
+    Requests and provider choose these names. A file with another carrier in each row would outgrow the broker's
+    limit, and who must publish such a record could never do so. Sums stay: only names are lost.
+    """
+    if len(counters) <= MOST_NAMES:
+        return counters
+    weights: dict[str, Counter[str]] = {kind: Counter() for kind in _OPEN}
+    for name, count in counters.items():
+        kind, _, rest = name.partition(":")
+        if kind in weights:
+            weights[kind][_chosen(kind, rest)] += count
+    kept = {
+        kind: set(sorted(weight, key=lambda name, of=weight: (-of[name], name))[:MOST_NAMES])  # type: ignore[misc]
+        for kind, weight in weights.items()
+    }
+    result: Counter[str] = Counter()
+    for name, count in counters.items():
+        kind, _, rest = name.partition(":")
+        chosen = _chosen(kind, rest)
+        if kind in kept and chosen not in kept[kind]:
+            name = f"{kind}:{_OTHER}{rest[len(chosen) :]}"  # noqa: PLW2901 — the same count under another name
+        result[name] += count
+    return dict(result)
+
+
+def _chosen(kind: str, rest: str) -> str:
+    """The part of a counter's name that others chose: a carrier's stands before its bucket."""
+    return rest.rpartition(":")[0] if kind == "o" else rest
 
 
 def changed(part: Part, change: Mapping[str, int], to: Offsets) -> Part:
@@ -78,7 +118,7 @@ def record(campaign_id: str, origin: Origin, day: str | None, part: Part) -> byt
             "partition": origin.partition,
             "slot": origin.slot,
             "day": day,
-            "counters": part.counters,
+            "counters": bounded(part.counters),
             "from": offsets_by_topic(origin.from_),
             "to": offsets_by_topic(part.to),
             "version": version_of(part.to),
