@@ -19,7 +19,12 @@ from sendledger_schemas.topics import FOLD_SOURCES
 
 Read = tuple[int, int, Fact]
 FINAL = {"delivered": "delivered", "undelivered": "undelivered", "submit_failed": "undelivered"}
-KINDS = {f.Accepted: "accepted", f.Rejected: "rejected", f.Throttled: "throttled", f.NotSent: "not_sent"}
+KINDS: dict[Any, str] = {
+    f.Accepted: "accepted",
+    f.Rejected: "rejected",
+    f.Throttled: "throttled",
+    f.NotSent: "not_sent",
+}
 NONE = [-1] * len(FOLD_SOURCES)
 POSTBACKS = FOLD_SOURCES.index("sms.postbacks.v1")
 
@@ -42,7 +47,7 @@ class Life:
     recipient: str
     told: list[Told] = field(default_factory=list)
 
-    def first(self, *kinds: type, attempt: int | None = None) -> Told | None:
+    def first(self, *kinds: Any, attempt: int | None = None) -> Told | None:
         """The fact of these kinds that stands."""
         found = [
             t for t in self.told if isinstance(t.fact, kinds) and attempt in (None, getattr(t.fact.data, "attempt", 0))

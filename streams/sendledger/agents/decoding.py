@@ -16,7 +16,12 @@ Read = list[tuple[int, int, Fact]]
 """(source topic, offset, fact): what `PartitionFold.fold` takes."""
 
 _FACTS: dict[str, type[Fact]] = {str(fact.__struct_config__.tag): fact for fact in get_args(Fact)}
-_EXPECTED = tuple(frozenset(_FACTS[model.TYPE] for model in TOPICS[topic].events) for topic in FOLD_SOURCES)
+_EXPECTED = {topic: frozenset(_FACTS[model.TYPE] for model in TOPICS[topic].events) for topic in FOLD_SOURCES}
+
+
+def belongs(fact: Fact, topic: str) -> bool:
+    """Whether such events stand on this topic: elsewhere its offset would be taken for one of its own topic."""
+    return type(fact) in _EXPECTED[topic]
 
 
 def decode(records: Mapping[str, Sequence[ConsumerRecord]]) -> tuple[Read, list[DeadLetter]]:
@@ -24,16 +29,15 @@ def decode(records: Mapping[str, Sequence[ConsumerRecord]]) -> tuple[Read, list[
     facts: Read = []
     letters: list[DeadLetter] = []
     for number, topic in enumerate(FOLD_SOURCES):
-        expected = _EXPECTED[number]
         for record in records.get(topic, ()):
             try:
                 fact = decode_fact(record.value or b"")
             except UnreadableEvent as error:
                 letters.append(_letter(record, error))
                 continue
-            if type(fact) in expected:
+            if belongs(fact, topic):
                 facts.append((number, record.offset, fact))
-            else:  # its offset would be taken for one of the topic where such events belong
+            else:
                 name = fact.__struct_config__.tag
                 letters.append(_letter(record, UnreadableEvent(f"{name} does not belong on this topic")))
     return facts, letters

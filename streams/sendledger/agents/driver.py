@@ -16,9 +16,10 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.serializers.schemas import Schema
 
+from sendledger.agents.alignment import Waiting
 from sendledger.agents.transport import Batch, BatchConsumer, BatchFaust, LogChangedError
 
-MOST_PENDING = 20_000  # records that wait while a round is in work: the bound of memory, and of a batch's size
+PATIENCE = 1.0  # seconds after which what waits for another topic is handed on all the same
 STOP_WITHIN = 15.0  # seconds for leaving the group; after that the process ends without
 
 _log = structlog.get_logger()
@@ -85,9 +86,8 @@ class BatchApp:
         self._owner = owner
         self._expected: dict[TopicPartition, tuple[int, int]] = {}  # number of the seek, next offset
         self._epoch = 0
-        self._pending: dict[int, dict[str, list[ConsumerRecord]]] = {}
-        self._size = 0
-        self._wake, self._room, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Lock()
+        self._waiting = Waiting()
+        self._wake, self._idle = asyncio.Event(), asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._failed: asyncio.Future[None] = self._loop.create_future()
         self._app = self._faust(connection, name, session_timeout)
@@ -200,6 +200,9 @@ class BatchApp:
             return
         self.done.update(cursors)
         self._expected = {tp: (seek, offset) for tp, offset in cursors.items()}
+        for tp, (_, end) in ranges.items():
+            if cursors[TopicPartition(*tp)] < end:
+                self._waiting.expect(tp.topic, tp.partition, end)
         self.ready.set()
         _log.info("reading", partitions=partitions)
 
@@ -226,8 +229,11 @@ class BatchApp:
     def _forget(self) -> None:
         self._epoch += 1
         self._expected = {}
-        self._pending, self._size = {}, 0
-        self._room.set()
+        self._waiting.clear()
+
+    def is_full(self, tp: tuple[str, int]) -> bool:
+        """Whether enough of a topic partition waits (asked by the consumer's thread before it fetches)."""
+        return self._waiting.is_full(*tp)
 
     # ------------------------------------------------------------------------------ from the agent to the owner
     async def _take(self, batch: Batch) -> None:
@@ -237,18 +243,13 @@ class BatchApp:
             self._fail(error)
 
     async def _queue(self, batch: Batch) -> None:
-        epoch = self._epoch
-        while self._size >= MOST_PENDING and epoch == self._epoch:
-            self._room.clear()
-            await self._room.wait()
         seek, expected = self._expected.get(batch.tp, (0, 0))
         if batch.seek != seek:
             return  # fetched before the last seek
         if batch.start > expected:
             await self._mend(batch, expected)
             return
-        self._pending.setdefault(batch.tp.partition, {}).setdefault(batch.tp.topic, []).extend(batch.records)
-        self._size += len(batch.records)
+        self._waiting.add(batch.tp.topic, batch.tp.partition, batch.records)
         self._expected[batch.tp] = seek, batch.next
         self._wake.set()
 
@@ -266,14 +267,22 @@ class BatchApp:
     async def _rounds(self) -> None:
         """What waits is handed on at once, partitions side by side: one folds while another is acknowledged."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            patient = await self._woken()
             async with self._idle:
-                work, self._pending, self._size = self._pending, {}, 0
-                self._room.set()
+                work = self._waiting.take(aligned=patient)
                 async with asyncio.TaskGroup() as group:
                     for partition, records in work.items():
                         group.create_task(self._hand_on(partition, records))
+
+    async def _woken(self) -> bool:
+        """Wait for records; False if some have waited long enough for those of another topic."""
+        try:
+            async with asyncio.timeout(PATIENCE if self._waiting else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        self._wake.clear()
+        return True
 
     async def _hand_on(self, partition: int, records: dict[str, list[ConsumerRecord]]) -> None:
         await self._owner.batch(partition, records)

@@ -38,6 +38,7 @@ class Claimed:
     written_at: float
     expires: int
     last_resumes: tuple[int, int] = (-1, -1)
+    objection: SecondLook | None = None
 
     @property
     def name(self) -> tuple[str, int]:
@@ -115,7 +116,8 @@ class Calls:
 
     def _wait(self, claimed: Claimed) -> float:
         """Seconds until the first claim may go on; 0 also for one that must not be called: it costs no token."""
-        if self._objection(claimed, control_matters=False) is not None:
+        claimed.objection = self._objection(claimed, control_matters=False)
+        if claimed.objection is not None:
             return 0.0
         if self._kit.control.age() > CONTROL_KEEPS:
             return _NAP  # a moment later it may be known again; if not, the claim goes stale
@@ -156,7 +158,8 @@ class Calls:
 
     async def _outcome(self, claimed: Claimed) -> Outcome:
         self._kit.strike("before_call")
-        began, objection = steady(), self._objection(claimed)
+        # An objection that cost neither token nor slot stands, even if its reason has gone since.
+        began, objection = steady(), claimed.objection or self._objection(claimed)
         if objection is not None:
             return NeverBegan(objection)
         outcome = await self._call(claimed)
@@ -222,7 +225,9 @@ class Calls:
                 return
 
     async def _pause(self, campaign_id: str, reason: str, last_resume_seen: int) -> None:
-        if self._kit.control.control.campaign(campaign_id).paused is not None:
+        standing = self._kit.control.control.campaign(campaign_id).paused
+        if standing is not None:  # somebody else's pause came first: it stands for ours, and a resume lifts it
+            self._kit.control.halted_at(campaign_id, standing.offset)
             return
         self._kit.control.halt(campaign_id)
         pause = automatic_pause(campaign_id, reason, last_resume_seen)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from sendledger.agents.decoding import belongs
 from sendledger.agents.sender_queue import Judge, Picked, Queue
 from sendledger.domain import facts
 from sendledger.domain.facts import MessageFact, Postback, decode_fact
@@ -101,7 +102,7 @@ class Partition:
             if record.offset > cursor:
                 raise HoleError(f"{topic}/{self.number}: {record.offset} came, {cursor} was expected")
             cursor = record.offset + 1
-            if (fact := self._decode(record)) is not None:
+            if (fact := self._decode(topic, record)) is not None:
                 known.append((record.offset, record.timestamp * _MICROS, fact))
         if cursor == self.cursors[topic]:
             return
@@ -113,13 +114,13 @@ class Partition:
         if topic == SEND_ATTEMPTS:
             self._wake_readers(cursor)
 
-    def _decode(self, record: Read) -> MessageFact | None:
+    def _decode(self, topic: str, record: Read) -> MessageFact | None:
         try:
             fact = decode_fact(record.value or b"")
         except UnreadableEvent:
             self.unreadable += 1  # the fold reads the same record and gives it to the dead letters
             return None
-        return None if isinstance(fact, Postback) else fact
+        return None if isinstance(fact, Postback) or not belongs(fact, topic) else fact
 
     def _changes(self, known: Iterable[tuple[int, int, MessageFact]]) -> list[Change]:
         known = list(known)

@@ -12,7 +12,18 @@ from typing import NamedTuple, Protocol
 from sendledger.agents.sender_lanes import Lanes
 from sendledger.domain.campaigns import Standing
 from sendledger.domain.message import Message
-from sendledger.domain.sending import SECOND, Circumstances, Due, InFlight, Place, Queued, Withhold, decide, is_resend
+from sendledger.domain.sending import (
+    SECOND,
+    Circumstances,
+    Due,
+    InFlight,
+    Place,
+    Queued,
+    Wait,
+    Withhold,
+    decide,
+    is_resend,
+)
 from sendledger.edges.sender_store import SenderStore, Waiting
 from sendledger_schemas.attempts import WithheldReason
 
@@ -165,8 +176,12 @@ class Queue:
                 self._free(recipient)
             case InFlight():
                 self._lanes.hold(recipient, message.campaign_id, waiting)
-            case _:
-                # It left the queue while it stood in the window, or a clock went back: what is due comes again.
+            case Wait(until=until):  # the wall clock went back, perhaps across a restart
+                self._store.postpone(message.campaign_id, until, waiting)
+                self._next_due = until if self._next_due is None else min(self._next_due, until)
+                self._lanes.left(waiting.offset)
+                self._free(recipient)
+            case _:  # it left the queue while it stood in the window
                 self._lanes.left(waiting.offset)
                 self._free(recipient)
 

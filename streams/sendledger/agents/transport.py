@@ -12,6 +12,7 @@ What differs from the stock driver, each because of something read in its source
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, cast
@@ -25,6 +26,8 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.threads import WorkerThread
+
+_FULL_NAP = 0.002  # seconds until the consumer's thread asks again whether there is room
 
 Position = Mapping[TopicPartition, int]
 
@@ -59,6 +62,9 @@ class Intake(Protocol):
 
     async def revoke(self) -> None:
         """No partition is ours any more; returns when nothing of them is in work."""
+
+    def is_full(self, tp: tuple[str, int]) -> bool:
+        """Whether enough of this partition waits to be used (from the consumer's thread)."""
 
     def hint(self) -> Position:
         """What may be committed for those who watch the group."""
@@ -117,8 +123,14 @@ class _Thread(stock.AIOKafkaConsumerThread):
         self._chain.clear()
         await super().on_partitions_revoked(revoked)
 
-    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> dict[TP, list[Any]]:
-        fetched = await super()._fetch_records(consumer, *args, **kwargs)
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
+    ) -> dict[TP, list[Any]]:
+        wanted = {tp for tp in active_partitions if not self._batch_app.intake.is_full(tp)}
+        if not wanted:
+            await asyncio.sleep(_FULL_NAP)
+            return {}
+        fetched = await super()._fetch_records(consumer, wanted, timeout, max_records)
         # No await from here to the return: seeks run on this thread too, and chain and fetch must move together.
         return {tp: [self._chained(tp, records)] for tp, records in fetched.items() if tp in self._chain}
 

@@ -83,6 +83,7 @@ def up() -> None:
 
     Without a provider's address and key everything but sending works.
     """
+    os.umask(0o077)  # everything in the data directory is this user's alone
     settings = load()
     run(_up(settings, Console(highlight=False)), role="up", settings=settings)
 
@@ -93,6 +94,7 @@ def run_one(role: Annotated[Role, typer.Argument(help="sender, receiver, fold, m
     [bold]Example[/]
       KAFKA_BOOTSTRAP_SERVERS=kafka:9092 SENDLEDGER_RECIPIENT_PEPPER_FILE=pepper.txt sendledger run fold
     """
+    os.umask(0o077)
     settings = joining()
     configure(role=role, secrets=secrets_of(settings), level=settings.log_level)
     if PARENT_VARIABLE not in os.environ:  # else `up` has told them once for all
@@ -105,8 +107,9 @@ def run_one(role: Annotated[Role, typer.Argument(help="sender, receiver, fold, m
         if error.errno != errno.EADDRINUSE:
             log.exception("role ended by an error")
             raise typer.Exit(1) from None
-        port = settings.metrics_port_of(role)
-        raise CannotError(f"{role}: a port is taken ({variable('metrics_port')} gives {port}): {error}") from None
+        ports = {"api": "api_port", "receiver": "receiver_port"}.get(role)
+        names = " or ".join(variable(name) for name in (ports, "metrics_port") if name is not None)
+        raise CannotError(f"{role}: a port is taken ({names} gives another): {error.strerror or error}") from None
     except ConfigError:
         raise
     except Exception:

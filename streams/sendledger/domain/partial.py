@@ -48,8 +48,8 @@ def bounded(counters: Mapping[str, int]) -> Mapping[str, int]:
     weights: dict[str, Counter[str]] = {kind: Counter() for kind in _OPEN}
     for name, count in counters.items():
         kind, _, rest = name.partition(":")
-        if kind in weights:
-            weights[kind][_chosen(kind, rest)] += count
+        if kind in weights and (chosen := _chosen(kind, rest)) != _OTHER:
+            weights[kind][chosen] += count
     kept = {
         kind: set(sorted(weight, key=lambda name, of=weight: (-of[name], name))[:MOST_NAMES])  # type: ignore[misc]
         for kind, weight in weights.items()

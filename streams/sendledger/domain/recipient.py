@@ -133,7 +133,7 @@ def facts_of(message: Message, mine: dict[str, Tracking], adopted: tuple[str, Tr
     if len(owned) == 1:
         ((name, tracking),) = owned.items()
         return known(message, tracking.notices, tracking.repeats, name)
-    notices = tuple(notice for tracking in owned.values() for notice in tracking.notices)
+    notices = tuple(sorted((n for tracking in owned.values() for n in tracking.notices), key=lambda n: n.event_id))
     return known(message, notices, sum(tracking.repeats for tracking in owned.values()), min(owned))
 
 

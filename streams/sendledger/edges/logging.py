@@ -26,7 +26,11 @@ _FORBIDDEN_KEYS = frozenset(
 _NUMBER = re.compile(r"(?<![0-9A-Za-z])\+?\d{4,17}(\d{3})(?![0-9A-Za-z])")
 # The page's documents carry numbers, texts and the key in these elements, whatever stands around them.
 _ELEMENT = re.compile(r"<(API_KEY|TO|TEXT|FROM_MASK)>[^<]*", re.IGNORECASE)
-_QUIET = {"aiokafka": logging.ERROR, "faust": logging.WARNING, "mode": logging.WARNING, "uvicorn": logging.WARNING,
+# aiokafka calls an error what it tries again by itself a moment later: topics and leaders that it does not know yet.
+_QUIET = {"aiokafka": logging.ERROR, "aiokafka.cluster": logging.CRITICAL,
+          "aiokafka.consumer.group_coordinator": logging.CRITICAL, "aiokafka.consumer.fetcher": logging.CRITICAL,
+          "sendledger.agents.transport": logging.WARNING,
+          "faust": logging.WARNING, "mode": logging.WARNING, "uvicorn": logging.WARNING,
           "aiohttp.access": logging.ERROR, "asyncio": logging.WARNING}  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from sendledger.config import ConfigError
+
 _FILE = "running.json"
 _LOCK = "running.lock"
 _START_TIME_FIELD = 19  # of /proc/PID/stat, counted behind the command's closing parenthesis (man 5 proc: field 22)
@@ -71,12 +73,16 @@ def find(data_dir: Path) -> Running | None:
 
 @contextmanager
 def only_instance(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory for this process. Errors: AlreadyRunningError.
+    """Hold the data directory for this process. Errors: AlreadyRunningError; ConfigError if it cannot be used.
 
     The kernel drops the lock with the process, however it ends, so a crash leaves nothing to clean up.
     """
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data_dir / _LOCK).open("a+", encoding="utf-8") as lock:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        opened = (data_dir / _LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"SENDLEDGER_DATA_DIR: cannot use {data_dir}: {error.strerror}"]) from None
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

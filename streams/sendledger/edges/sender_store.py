@@ -140,6 +140,13 @@ class SenderStore:
         batch.put(_lane(campaign_id) + _eight(waiting.offset), waiting.message_id.encode())
         self._db.write(batch)
 
+    def postpone(self, campaign_id: str, due: int, waiting: Waiting) -> None:
+        """Undo `promote`: the message has to wait until `due` (µs) again."""
+        batch = WriteBatch(raw_mode=True)
+        batch.delete(_lane(campaign_id) + _eight(waiting.offset))
+        batch.put(b"w" + _eight(due) + _eight(waiting.offset), waiting.message_id.encode())
+        self._db.write(batch)
+
     def campaigns(self) -> list[str]:
         """Campaigns with messages that may go at once; one seek for each."""
         found, start = [], b"q"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 
 import msgspec
 
@@ -38,7 +39,12 @@ def _coloured(chance: random.Random, data: Data) -> Data:
             later = story.at(chance.randint(0, 10**6)) if chance.random() < 0.3 else None
             return data.model_copy(update={"operator_id": chance.choice((None, "op1")), "not_before": later})
         case PostbackReceived():
-            return data.model_copy(update={"operator_id": chance.choice((None, None, "op2", "op3"))})
+            carrier = "op2" if data.recipient_id == "r1" else "op3"
+            received = data.received_at + timedelta(hours=chance.choice((0, 0, 6.5, 72)))
+            said = received - timedelta(seconds=chance.randint(0, 5000))
+            operator = chance.choice((None, carrier))
+            update = {"operator_id": operator, "received_at": received, "provider_time": said}
+            return data.model_copy(update=update)
         case _:
             return data
 

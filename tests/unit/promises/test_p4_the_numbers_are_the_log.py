@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sendledger.domain.numbers import Numbers
+from tests.support import story
 from tests.support.oracle import Oracle
 from tests.support.story import Folded
 from tests.unit.fold.test_properties import folded, in_batches, interleaved
@@ -68,3 +72,19 @@ def test_a_partial_tells_how_far_it_counts(seed: int, order: int) -> None:
     partials = [json.loads(value) for value in result.published.values()]
     main = {p["campaign_id"]: p["to"] for p in partials if p["day"] is None and p["campaign_id"] != "_none"}
     assert main == wanted
+
+
+@pytest.mark.parametrize(("hours", "unknown"), [(72.0, 0), (72.99, 0), (73.0, 1), (500.0, 1)])
+def test_open_becomes_unknown_by_whole_hours(hours: float, unknown: int) -> None:
+    """P4: a message sent in some hour is unknown once every message of that hour is past the deadline, not before."""
+    sent = int(story.START.timestamp()) // 3600
+    numbers = Numbers({}, {"2026-03-01": {f"2026-03-01/open:{sent}": 1}}, 0, story.START + timedelta(hours=hours))
+    assert numbers.counts()["unknown"] == unknown
+
+
+@pytest.mark.parametrize(("after", "late"), [(72 * 3600.0, 0), (72 * 3600 + 1.0, 1)])
+def test_late_is_counted_from_the_attempt(after: float, late: int) -> None:
+    """P4: a receipt is late by the time since its call, however long the message had waited before."""
+    told = [(story.requested(), 0.0), (story.started(), 7200.0), (story.accepted("T1"), 7201.0)]
+    log = log_of([*told, (story.postback("delivered", received=7200 + after), 0.0)])
+    assert counters(folded([log.in_order()]))["c1"].get("late", 0) == late
