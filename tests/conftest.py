@@ -7,9 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sendledger.config import Settings
 from tests.support.kafka import SharedBroker, fresh_topics, system
+
+# A deadline would be a promise about the machine's speed; a failing seed is printed so that it can be run again.
+settings.register_profile("sendledger", deadline=None, print_blob=True)
+settings.load_profile("sendledger")
 
 
 @pytest.fixture(autouse=True)
