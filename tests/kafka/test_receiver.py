@@ -189,6 +189,7 @@ async def test_paused_broker_costs_no_answer_and_no_postback(own_broker: tuple[E
     kafka, settings = own_broker
     load = Load(settings.receiver_port)
     async with receiver_process(settings) as receiver:
+        await eventually(lambda: "kafka reached" in receiver.told(), what="Kafka is reached")
         await load.until(lambda: len(load.kept) > 100, "answers with a broker")
         paused = _jvm(kafka)
         for pid in paused:
