@@ -20,7 +20,7 @@ test: static ## Everything that CI does: check, and every test on a real Kafka
 	@$(BIN)/pytest $(ARGS)
 
 check: static ## The quick tier: format, lint, types, import contracts, generated files, unit and contract tests
-	@$(BIN)/pytest --quiet --numprocesses=auto tests/unit tests/contract
+	@$(BIN)/pytest --quiet --numprocesses=auto --hypothesis-profile=quick tests/unit tests/contract
 
 static: setup
 	@$(BIN)/ruff format --check --quiet

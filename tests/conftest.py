@@ -14,6 +14,7 @@ from tests.support.kafka import SharedBroker, fresh_topics, system
 
 # A deadline would be a promise about the machine's speed; a failing seed is printed so that it can be run again.
 settings.register_profile("sendledger", deadline=None, print_blob=True)
+settings.register_profile("quick", settings.get_profile("sendledger"), max_examples=25)  # of `make check`
 settings.load_profile("sendledger")
 
 

@@ -18,7 +18,7 @@ from tests.unit.fold.test_properties import folded, in_batches, interleaved
 from tests.unit.promises.logs import counters, events, log_of, repeated
 
 SEEDS = st.integers(0, 2**32)
-UNHURRIED = settings(deadline=None, max_examples=60)  # time is no promise of these
+UNHURRIED = settings(deadline=None, max_examples=settings().max_examples * 3 // 5)  # time is no promise of these
 
 
 @UNHURRIED

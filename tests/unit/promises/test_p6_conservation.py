@@ -29,7 +29,7 @@ from tests.unit.promises.logs import events, log_of, repeated
 
 SEEDS = st.integers(0, 2**32)
 THIS_LOG = {"t": "this log"}
-UNHURRIED = settings(deadline=None, max_examples=60)  # time is no promise of these
+UNHURRIED = settings(deadline=None, max_examples=settings().max_examples * 3 // 5)  # time is no promise of these
 
 
 def messages_of(log: Log) -> list[Facts]:

@@ -142,7 +142,7 @@ def interleaved(steps: list[Step]) -> World:
     return world
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_no_message_goes_out_twice(steps: list[Step]) -> None:
     """No attempt is called twice, and of one message at most one call has a fate that is good, final or unknown."""
@@ -152,7 +152,7 @@ def test_no_message_goes_out_twice(steps: list[Step]) -> None:
     assert [name for name, times in perhaps_sent.items() if times > 1] == []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples * 2 // 5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(interleavings("withhold", "claim", "claim", "call", "call", "read", "restart"))
 def test_a_withheld_message_does_not_go_out_afterwards(steps: list[Step]) -> None:
     """No claim behind a SendWithheld of its message is ever called, whoever wrote the two."""
@@ -165,7 +165,7 @@ def test_a_withheld_message_does_not_go_out_afterwards(steps: list[Step]) -> Non
     assert [name for name, claim in world.called_claims if claim > withheld.get(name, claim)] == []
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples // 3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_nothing_stays_behind_in_silence(steps: list[Step]) -> None:
     """P2: whatever happened before, one more worker with an empty store brings every message to an end or a doubt."""

@@ -68,7 +68,7 @@ root = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=settings().max_examples * 3)
 @given(st.lists(prolog, max_size=4), root)
 def test_every_doctype_that_the_parser_would_see_is_refused(before: list[str], after: str) -> None:
     """Whatever stands before it, a DOCTYPE is refused; and the word inside a document is not taken for one."""
