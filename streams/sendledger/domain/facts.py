@@ -7,7 +7,6 @@ Times are UTC microseconds since 1970 (int), so that state compares and subtract
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
@@ -201,6 +200,3 @@ def _fault(raw: bytes, error: Exception) -> UnreadableEvent:
     model_of(type_name)  # raises for what is no event of ours
     # msgspec's messages name fields and types, but an invalid enum value is quoted: keep only the path.
     return UnreadableEvent(f"{type_name}: field {str(error).rpartition('`')[0].rpartition('`')[2] or 'unknown'}")
-
-
-FactKind = Literal["request", "claim", "response", "postback", "decision"]

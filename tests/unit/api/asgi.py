@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.body)
-
-    @property
-    def kind(self) -> str:
-        """The last part of a problem's type; it has to be a problem."""
-        assert self.headers["content-type"] == "application/problem+json", self
-        return str(self.json["type"]).rpartition(":")[2]
+from tests.support.api import Answer
 
 
 async def ask(

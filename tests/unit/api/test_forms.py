@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.api import NUMBER, SEND
-from tests.unit.api.asgi import Answer, ask
+from tests.support.api import NUMBER, SEND, Answer
+from tests.unit.api.asgi import ask
 from tests.unit.api.conftest import Bench
 
 DRY = "/v1/campaigns/spring/messages?dry_run=true"

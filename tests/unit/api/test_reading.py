@@ -18,9 +18,9 @@ from sendledger_schemas.envelope import encode, event
 from sendledger_schemas.registry import Data
 from sendledger_schemas.states import BUCKETS
 from sendledger_schemas.topics import CAMPAIGN_STATE, CAMPAIGNS, DECISIONS, MESSAGE_STATE, RECEIVERS, SUPPRESSIONS
-from tests.support.api import ADMIN, READ
+from tests.support.api import ADMIN, READ, Answer
 from tests.support.states import NOW, campaign_state, message_state, registration
-from tests.unit.api.asgi import Answer, ask
+from tests.unit.api.asgi import ask
 from tests.unit.api.conftest import Bench
 
 PROMISED = {

@@ -11,7 +11,7 @@ from sendledger.config import load
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 # Told to child processes by their parent, and to nobody else; or settings whose part of the program is still to come.
 NOT_FOR_USERS = {"SENDLEDGER_EMBEDDED_BROKER"}
-STILL_TO_COME = {"SENDLEDGER_HALT_FAILURE_SHARE", "SENDLEDGER_DEADLINE_HOURS", "SENDLEDGER_ADOPTION_WINDOW_HOURS"}
+STILL_TO_COME = {"SENDLEDGER_HALT_FAILURE_SHARE"}
 
 
 def test_the_readme_tells_every_setting() -> None:
