@@ -17,8 +17,10 @@ from sendledger.edges.embedded_kafka import EmbeddedKafka
 from sendledger.edges.kafka import connection, consumer, out_of_reach, producer
 from sendledger_schemas.topics import RECEIVERS
 from tests.support.certificates import KEY_PASSWORD, Certificates, make
-from tests.support.kafka import settings_on
+from tests.support.instance import Api, environment, running, sendledger
+from tests.support.kafka import PEPPER, settings_on
 from tests.support.receiver import free_port
+from tests.support.simulation import simulator
 
 PASSWORD = "canary-sasl-password-0123"
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -138,3 +140,38 @@ def test_the_name_of_the_server_is_checked_unless_told_otherwise(secured: Secure
     loose = connection(secured.settings(ssl_check_hostname=False))["ssl_context"]
     assert not loose.check_hostname
     assert loose.verify_mode is ssl.CERT_REQUIRED
+
+
+async def test_the_whole_program_works_over_sasl_ssl(secured: Secured, tmp_path: Path) -> None:
+    """Every role, Faust's membership included, on a Kafka with TLS and a password: a message is sent and delivered."""
+    token = "an-admin-token-of-this-test"
+    async with simulator(tmp_path) as provider:
+        env = environment(
+            tmp_path / "data",
+            RECIPIENT_PEPPER=PEPPER,
+            REPLICATION_FACTOR="1",
+            API_TOKENS=f"admin:{token}",
+            POSTBACK_TOKENS="a-postback-token-of-this-test",
+            PROVIDER_URL=provider.url,
+            PROVIDER_API_KEY="key",
+        )
+        env |= {
+            "KAFKA_BOOTSTRAP_SERVERS": secured.sasl,
+            "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+            "KAFKA_SASL_USERNAME": "app",
+            "KAFKA_SASL_PASSWORD": PASSWORD,
+            "KAFKA_SSL_CAFILE": str(secured.files.ca),
+        }
+        made = await sendledger("topics", "create", env=env, directory=tmp_path)
+        assert made.code == 0, made
+        async with running("up", "up", env=env, directory=tmp_path) as up:
+            api = Api(env, token)
+            await api.ready()
+            (tmp_path / "people.csv").write_text("to\n15551230001\n15551230002\n")
+            arguments = ("send", "c", "--sender", "60856", "--text", "Hello", "--recipients", "people.csv")
+            sent = await sendledger(*arguments, env=env, directory=tmp_path)
+            assert sent.code == 0, sent
+            await api.until_counts("c", requested=2, accepted=2)
+            assert await up.stop() == 0
+            assert PASSWORD not in up.out + up.err
