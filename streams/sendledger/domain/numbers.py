@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -137,12 +137,3 @@ def _percentile(ordered: Sequence[tuple[int, int]], total: int, share: int) -> f
         if below * 100 >= total * share:
             return round(bin_seconds(number), 6)
     return None
-
-
-def merged(parts: Iterable[Counters]) -> dict[str, int]:
-    """The sum of several partials' counters."""
-    total: dict[str, int] = {}
-    for part in parts:
-        for name, count in part.items():
-            total[name] = total.get(name, 0) + count
-    return total

@@ -15,10 +15,8 @@ Step = Literal[
     "claim_unacknowledged",
     "claim_acknowledged",
     "before_call",
-    "answer_unread",
     "answer_read",
     "response_written",
-    "cursor_moved",
 ]
 STEPS: tuple[str, ...] = Step.__args__  # type: ignore[attr-defined]  # typing keeps a Literal's values there
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

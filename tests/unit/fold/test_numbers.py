@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,7 +14,7 @@ from sendledger.domain.campaign_view import campaign_view
 from sendledger.domain.campaigns import Control
 from sendledger.domain.contribution import bin_seconds, day_at, latency_bin
 from sendledger.domain.facts import micros
-from sendledger.domain.numbers import Numbers, merged, percentiles
+from sendledger.domain.numbers import Numbers, percentiles
 from sendledger_schemas import campaigns, envelope
 from sendledger_schemas.campaigns import CampaignEvent
 from sendledger_schemas.postbacks import ReceiverAway
@@ -50,7 +51,7 @@ def state_of(result: Folded, campaign: str = "c1") -> CampaignState:
     return CampaignState(
         campaign_id=campaign,
         as_of=NOW,
-        counters=merged(record["counters"] for record in mine if record["day"] is None),
+        counters=dict(sum((Counter(record["counters"]) for record in mine if record["day"] is None), Counter())),
         series={record["day"]: record["counters"] for record in mine if record["day"] is not None},
         orphans=0,
         to={},
