@@ -142,6 +142,15 @@ def test_the_name_of_the_server_is_checked_unless_told_otherwise(secured: Secure
     assert loose.verify_mode is ssl.CERT_REQUIRED
 
 
+async def test_a_client_stops_while_the_broker_holds_its_fetch(secured: Secured) -> None:
+    """Stopping does not wait for a close_notify that the broker sends only after the fetch (30 s in the event loop)."""
+    patient = consumer(secured.settings(), RECEIVERS, auto_offset_reset="latest", fetch_max_wait_ms=60_000)
+    await patient.start()
+    assert await patient.getmany(timeout_ms=500) == {}  # the fetch is with the broker now
+    async with asyncio.timeout(15):
+        await patient.stop()
+
+
 async def test_the_whole_program_works_over_sasl_ssl(secured: Secured, tmp_path: Path) -> None:
     """Every role, Faust's membership included, on a Kafka with TLS and a password: a message is sent and delivered."""
     token = "an-admin-token-of-this-test"

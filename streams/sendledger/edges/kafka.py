@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -40,6 +41,18 @@ def connection(kafka: KafkaSettings) -> dict[str, Any]:
     return over
 
 
+class _OneSidedClose(ssl.SSLObject):
+    """TLS that says goodbye and does not wait for the answer (RFC 8446 §6.1 asks neither side to).
+
+    A broker that holds a long fetch reads nothing more from that connection: asyncio and uvloop would wait
+    30 s for its close_notify at the stop of every such client.
+    """
+
+    def unwrap(self) -> None:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            super().unwrap()
+
+
 def _ssl_context(kafka: KafkaSettings) -> Any:
     try:
         context = create_ssl_context(
@@ -53,6 +66,7 @@ def _ssl_context(kafka: KafkaSettings) -> Any:
         names = "KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE, KAFKA_SSL_PASSWORD"
         raise ConfigError([f"{names}: cannot be used: {error.strerror or type(error).__name__}"]) from None
     context.check_hostname = kafka.ssl_check_hostname
+    context.sslobject_class = _OneSidedClose
     return context
 
 
