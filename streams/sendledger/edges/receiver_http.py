@@ -20,7 +20,7 @@ REQUEST_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
 MAX_HEAD = 16 * 1024
 _GRACE_SECONDS = 8
-_SWEEP_SECONDS = 1.0
+SWEEP_SECONDS = 1.0
 _BACKLOG = 2048
 
 
@@ -92,7 +92,7 @@ class Server(uvicorn.Server):
         """Close the connections that owe us the rest of a request for too long; returns never."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
+            await asyncio.sleep(SWEEP_SECONDS)
             latest = loop.time() - REQUEST_SECONDS
             for connection in list(self.server_state.connections):
                 if not isinstance(connection, LimitedProtocol):

@@ -34,8 +34,9 @@ from tests.support.receiver import (
 
 
 @pytest_asyncio.fixture
-async def receiver(tmp_path: Path) -> AsyncIterator[Running]:
-    """A receiver whose Kafka is away for ever."""
+async def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    """A receiver whose Kafka is away for ever, and which looks for late requests often."""
+    monkeypatch.setattr(receiver_http, "SWEEP_SECONDS", 0.05)
     async with running(settings_for(tmp_path)) as it:
         yield it
 
