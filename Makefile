@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 SEEDS ?= 1 2 3
 
-.PHONY: help setup demo test check static chaos bench format lock clean
+.PHONY: help setup demo test check static quick chaos bench format lock clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,7 +19,10 @@ demo: setup ## Three campaigns against the simulator, checked number by number (
 test: static ## Everything that CI does: check, and every test on a real Kafka
 	@$(BIN)/pytest $(ARGS)
 
-check: static ## The quick tier: format, lint, types, import contracts, generated files, unit and contract tests
+check: setup ## The quick tier: format, lint, types, import contracts, generated files, unit and contract tests
+	@$(MAKE) --no-print-directory --jobs=2 static quick
+
+quick: setup
 	@$(BIN)/pytest --quiet --numprocesses=auto --hypothesis-profile=quick tests/unit tests/contract
 
 static: setup

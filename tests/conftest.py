@@ -18,12 +18,17 @@ settings.register_profile("quick", settings.get_profile("sendledger"), max_examp
 settings.load_profile("sendledger")
 
 
+@pytest.fixture(scope="session")
+def _empty_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("empty")
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the machine reaches a test."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, _empty_directory: Path) -> None:
+    """No setting of the machine reaches a test, and no .env of the directory where it is run."""
     for name in [n for n in os.environ if n.startswith(("SENDLEDGER_", "KAFKA_")) and n != "SENDLEDGER_KAFKA_JARS"]:
         monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(_empty_directory)
 
 
 @pytest.fixture(scope="session")
