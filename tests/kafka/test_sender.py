@@ -12,10 +12,9 @@ import pytest
 from sendledger.agents import sender as role
 from sendledger.config import Settings
 from sendledger_schemas.campaigns import CampaignCancelled, CampaignPaused, CampaignResumed, RateSet
-from sendledger_schemas.decisions import DoubtResolved, RecipientSuppressed
+from sendledger_schemas.decisions import RecipientSuppressed
 from sendledger_schemas.ids import recipient_id
-from sendledger_schemas.postbacks import PostbackReceived
-from sendledger_schemas.topics import CAMPAIGNS, DECISIONS, POSTBACKS, SEND_ATTEMPTS, SUPPRESSIONS
+from sendledger_schemas.topics import CAMPAIGNS, SEND_ATTEMPTS, SUPPRESSIONS
 from tests.support.kafka import PEPPER, eventually
 from tests.support.sender import (
     KEY,
@@ -24,21 +23,15 @@ from tests.support.sender import (
     accept,
     answered,
     desk,
-    ends,
     journal,
+    numbers,
     order,
     post,
     refuse,
     request,
     sender,
     sending,
-    write,
 )
-
-
-def numbers(*rows: int) -> list[str]:
-    """TO of these rows."""
-    return [str(START + row) for row in rows]
 
 
 async def test_each_request_is_claimed_called_and_answered_once(shared_kafka: Settings) -> None:
@@ -142,96 +135,6 @@ async def test_one_call_at_a_time_for_a_recipient(shared_kafka: Settings) -> Non
         assert Counter(provider.calls) == dict.fromkeys(numbers(0, 1, 2), 10)
 
 
-async def test_throttled_messages_go_again_and_rejected_do_not(shared_kafka: Settings) -> None:
-    """E120 is provably not sent: the next attempt is accepted. E110 is final."""
-
-    def answer(number: int, form: Form) -> object:
-        if form.to in numbers(0, 1) and form.to not in seen:
-            seen.add(form.to)
-            return refuse("E120")(number, form)
-        return (
-            refuse("E110", f"bad number {form.to}")(number, form) if form.to == numbers(2)[0] else accept(number, form)
-        )
-
-    seen: set[str] = set()
-    async with desk(answer) as provider:  # type: ignore[arg-type]  # every branch is a response
-        settings = sending(shared_kafka, provider.url)
-        await post(settings, [request(row) for row in range(4)])
-        async with sender(settings):
-            lines = await answered(settings, 6)
-        kinds = Counter((line.kind, line.data.attempt) for line in lines)
-        assert kinds == {
-            ("send-throttled", 1): 2,
-            ("send-accepted", 2): 2,
-            ("send-rejected", 1): 1,
-            ("send-accepted", 1): 1,
-        }
-        (rejected,) = [line.data for line in lines if line.kind == "send-rejected"]
-        assert numbers(2)[0] not in rejected.model_dump_json()
-
-
-async def test_an_account_code_stops_the_account_until_a_resume(shared_kafka: Settings) -> None:
-    """At most the calls in flight go out; the pause is an event; untouched messages go after the resume."""
-    async with desk(refuse("E104")) as provider:
-        settings = sending(shared_kafka, provider.url, sender_concurrency=4)
-        await post(settings, [request(row) for row in range(200)])
-        async with sender(settings):
-
-            async def paused() -> list[CampaignPaused]:
-                return [line.data for line in await journal(settings, CAMPAIGNS) if line.kind == "campaign-paused"]
-
-            (pause, *_) = await eventually(paused, what="the automatic pause")
-            assert (pause.campaign_id, pause.automatic, pause.by) == ("*", True, "sender")
-            assert "E104" in pause.reason
-            stopped_at = len(provider.calls)
-            assert stopped_at <= 8
-            provider.answer = accept
-            await order(settings, CAMPAIGNS, CampaignResumed(campaign_id="*", by="op"))
-            await eventually(lambda: len(provider.calls) == 200, what="the rest")
-            lines = await eventually(lambda: _all_ended(settings, 200), what="all ended")
-        assert Counter(line.kind for line in lines if line.kind != "send-not-sent")["send-rejected"] <= stopped_at
-        assert Counter(provider.calls).most_common(1)[0][1] == 1
-
-
-async def _all_ended(settings: Settings, count: int) -> list[object]:
-    final = [line for line in await ends(settings) if line.kind in ("send-accepted", "send-rejected")]
-    return list(final) if len(final) >= count else []
-
-
-async def test_campaign_codes_in_a_row_pause_their_campaign_only(shared_kafka: Settings) -> None:
-    """Five E714 pause the campaign; the other one goes on."""
-
-    def answer(number: int, form: Form) -> object:
-        return refuse("E714")(number, form) if int(form.to) < START + 50 else accept(number, form)
-
-    async with desk(answer) as provider:  # type: ignore[arg-type]  # as above
-        settings = sending(shared_kafka, provider.url, sender_concurrency=1)
-        await post(settings, [request(row, campaign="wrong") for row in range(50)])
-        await post(settings, [request(row, campaign="right") for row in range(50, 80)])
-        async with sender(settings):
-
-            async def right() -> bool:
-                return len([line for line in await ends(settings) if line.data.campaign_id == "right"]) == 30
-
-            await eventually(right, what="the right campaign's answers")
-            pauses = [line.data for line in await journal(settings, CAMPAIGNS) if line.kind == "campaign-paused"]
-        assert [(pause.campaign_id, pause.automatic) for pause in pauses] == [("wrong", True)]
-        assert sum(int(to) < START + 50 for to in provider.calls) < 20
-
-
-async def test_a_provider_out_of_reach_costs_no_message(shared_kafka: Settings) -> None:
-    """Refused connections are SendNotSent, few of them, and everything goes once the provider is there."""
-    async with desk() as provider:
-        gone = provider.url
-    settings = sending(shared_kafka, gone)
-    await post(settings, [request(row) for row in range(300)])
-    async with sender(settings):
-        lines = await answered(settings, 3)
-        assert {(line.kind, line.data.reason) for line in lines} == {("send-not-sent", "refused")}
-        await asyncio.sleep(1.0)  # time in which a sender without a hold would try everything
-        assert len(await ends(settings)) < 400
-
-
 async def test_two_senders_that_both_own_everything_call_once(
     shared_kafka: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,44 +165,6 @@ async def test_a_new_rate_holds_while_it_runs(shared_kafka: Settings) -> None:
             await eventually(lambda: len(provider.calls) == 40, 20, "quick calls")
 
 
-async def test_an_operator_settles_a_doubt(shared_kafka: Settings) -> None:
-    """`resend` sends once more; `sent` and `withhold` send nothing; nothing happens without a decision."""
-
-    def answer(number: int, form: Form) -> object:
-        if form.to in seen:
-            return accept(number, form)
-        seen.add(form.to)
-        return refuse("E999")(number, Form("15550009999", "", ""))  # another TO: no usable answer
-
-    seen: set[str] = set()
-    rows = [request(row) for row in range(4)]
-    async with desk(answer) as provider:  # type: ignore[arg-type]  # as above
-        settings = sending(shared_kafka, provider.url)
-        await post(settings, rows)
-        async with sender(settings):
-            lines = await answered(settings, 4)
-            assert {(line.kind, line.data.reason) for line in lines} == {("send-unanswered", "unreadable")}
-            words = ("sent", "withhold", "resend")
-            decisions = [
-                DoubtResolved(
-                    message_id=row.message_id,
-                    campaign_id=row.campaign_id,
-                    recipient_id=row.recipient_id,
-                    attempt=1,
-                    resolution=word,  # type: ignore[arg-type]  # of the three
-                    by="op",
-                )
-                for row, word in zip(rows, words, strict=False)
-            ]
-            await write(settings, DECISIONS, *decisions)
-            lines = await answered(settings, 5)
-            await post(settings, [request(9)])
-            await answered(settings, 6)
-        again = [line.data for line in lines if line.data.attempt == 2]
-        assert [data.message_id for data in again] == [rows[2].message_id]
-        assert Counter(provider.calls) == Counter(numbers(0, 1, 2, 2, 3, 9))
-
-
 async def test_no_number_text_or_key_leaves_its_place(
     shared_kafka: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -317,44 +182,3 @@ async def test_no_number_text_or_key_leaves_its_place(
     for canary in (KEY, str(START), "Hello 0"):
         assert canary not in told
         assert canary.encode() not in held
-
-
-async def test_a_resend_is_void_once_a_postback_has_settled_the_doubt(shared_kafka: Settings) -> None:
-    """The provider has the message: the operator's word, given in ignorance, sends nothing."""
-
-    def doubtful(number: int, form: Form) -> object:
-        return refuse("E999")(number, Form("15550009999", "", ""))
-
-    rows = [request(0), request(1)]
-    async with desk(doubtful) as provider:  # type: ignore[arg-type]  # as above
-        settings = sending(shared_kafka, provider.url)
-        await post(settings, rows)
-        async with sender(settings):
-            await answered(settings, 2)
-            provider.answer = accept
-            known = PostbackReceived(
-                recipient_id=rows[0].recipient_id,
-                origin="SMS_MT",
-                code="N201",
-                claim="delivered",
-                tracking_id="SMS_unknown",
-                received_at=datetime.now(UTC),
-                raw="",
-            )
-            await write(settings, POSTBACKS, known)
-            decisions = [
-                DoubtResolved(
-                    message_id=row.message_id,
-                    campaign_id=row.campaign_id,
-                    recipient_id=row.recipient_id,
-                    attempt=1,
-                    resolution="resend",
-                    by="op",
-                )
-                for row in rows
-            ]
-            await write(settings, DECISIONS, *decisions)
-            await answered(settings, 3)
-            await post(settings, [request(2)])
-            await answered(settings, 4)
-    assert Counter(provider.calls) == Counter(numbers(0, 1, 1, 2))

@@ -150,3 +150,18 @@ _numbers = itertools.count()
 def worker(directory: Path, log: Log, *, cut: int = 0) -> Worker:
     """A worker with a store in a directory of its own."""
     return Worker(log, directory / f"sender-{next(_numbers)}", cut=cut)
+
+
+def log_of(count: int, *, campaign: str = "c1", recipient: str | None = None) -> Log:
+    """A log of so many requests, to a recipient each unless told otherwise."""
+    log = Log()
+    for number in range(count):
+        log.add(story.requested(f"m{number}", recipient or f"r{number}", campaign))
+    return log
+
+
+def ready(directory: Path, log: Log, *, cut: int = 0) -> Worker:
+    """A worker that has read everything."""
+    it = worker(directory, log, cut=cut)
+    it.read()
+    return it

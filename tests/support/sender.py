@@ -224,3 +224,8 @@ async def answered(settings: Settings, count: int, timeout: float = 60.0) -> lis
 
     lines: list[Line] = await eventually(enough, timeout, f"{count} responses")
     return lines
+
+
+def numbers(*rows: int) -> list[str]:
+    """TO of these rows."""
+    return [str(START + row) for row in rows]
