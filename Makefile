@@ -5,10 +5,10 @@ BIN := .venv/bin
 ARGS ?=
 SEEDS ?= 1 2 3
 
-.PHONY: help setup demo test check static quick chaos bench format lock clean
+.PHONY: help setup demo test check static quick chaos bench bench-latency bench-restart bench-scale format lock clean
 
 help: ## Show these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: ## Make .venv and fetch Kafka's jars; the second time it takes no time
 	@infra/setup.sh
@@ -32,11 +32,34 @@ static: setup
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m sendledger_schemas.generate --check
 
-chaos: setup ## Demos whose roles are killed in the middle, one for each seed (SEEDS="1 2 3", ARGS="--messages 3000")
+.PHONY: chaos-demo chaos-workers
+chaos: setup ## The long rounds of both below; a failure names its seed (SEEDS="1 2 3", ARGS="--messages 3000")
+	@$(MAKE) --no-print-directory chaos-demo
+	@$(MAKE) --no-print-directory chaos-workers ARGS=
+
+chaos-demo: setup ## Demos whose roles are killed in the middle, one for each seed (SEEDS="1 2 3", ARGS="--messages 3000")
 	@for seed in $(SEEDS); do $(BIN)/sendledger demo --kill --seed $$seed $(ARGS) || exit 1; done
+
+chaos-workers: setup ## Folds killed, paused, sent to and fro, blocked; logs and disks damaged (CHAOS_SEED=7 ARGS="-k storm")
+	@CHAOS=long $(BIN)/pytest --capture=no \
+		tests/kafka/test_{chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,unreadable}.py $(ARGS)
 
 bench: setup ## Measure sender, receiver and fold; the last line is JSON
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-latency: setup ## From the receiver's 200 to the numbers, 1,000 postbacks/s; the last line is JSON (ARGS="--stages")
+	@$(BIN)/python -m tests.bench.bench_latency $(ARGS)
+
+bench-restart: setup ## How long the numbers stand still when a worker dies; the last line is JSON
+	@$(BIN)/python -m tests.bench.bench_restart $(ARGS)
+
+bench-scale: setup ## The fold's cost as its state grows, and a plot; the last line is JSON (ARGS="--millions 1,2")
+	@$(BIN)/python -m tests.bench.bench_scale $(ARGS)
+
+.PHONY: bench-fold
+bench-fold: setup ## Measure the fold beside Kafka Streams, Quix Streams, Bytewax and stock Faust; the last line is JSON
+	@infra/setup_bench.sh
+	@$(BIN)/python -m tests.bench.bench_peers $(ARGS)
 
 format: setup ## Put every file into the project's form
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format --quiet
@@ -45,4 +68,5 @@ lock: setup ## Lock every version and hash anew from requirements*.in (the only 
 	@infra/lock.sh
 
 clean: ## Remove what setup and the tests made
-	@rm -rf .venv infra/kafka/lib .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@rm -rf .venv .venv-bench infra/kafka/lib tests/bench/peers/kafka_streams/target
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Locks requirements.in and requirements-dev.in into requirements*.txt: every version with its hashes, no address of an
-# index. Versions that are locked already stay; `infra/lock.sh --upgrade` takes new ones. pip-tools lives in a venv of
+# Locks each requirements*.in into its requirements*.txt: every version with its hashes, no address of an index.
+# Versions that are locked already stay; `infra/lock.sh --upgrade` takes new ones. pip-tools lives in a venv of
 # its own, because it is needed for nothing else. Run it with the oldest Python that we support.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ trap 'rm -rf "$tools"' EXIT
 .venv/bin/python -m venv "$tools"
 "$tools/bin/python" -m pip install --quiet --disable-pip-version-check pip-tools
 
-for name in requirements requirements-dev; do
+for name in requirements requirements-dev requirements-bench; do
   "$tools/bin/pip-compile" --quiet --generate-hashes --strip-extras --annotation-style=line --no-header \
     --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
     --output-file "$name.txt" "$@" "$name.in"

@@ -72,6 +72,20 @@ class RateSet(CampaignEvent):
     per_second: Annotated[float, Field(gt=0)]
 
 
+class RepublishAsked(CampaignEvent):
+    """`verify --repair` found published records that are not what their owner last published (DESIGN §5).
+
+    The fold that owns `partition` publishes the campaign's part, those of these `days`, and the states of these
+    messages again as it has them; the merge publishes the campaign's state again. Without a partition only the merge.
+    """
+
+    TYPE: ClassVar[str] = "sendledger.republish-asked.v1"
+
+    partition: Annotated[int, Field(ge=0)] | None = None
+    days: tuple[str, ...] = ()
+    messages: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
+
+
 class SystemRegistered(CampaignEvent):
     """What never may change under a log: the pepper's fingerprint and the partition count (DESIGN §2)."""
 

@@ -18,7 +18,11 @@ def _aware(when: datetime) -> datetime:
     if when.tzinfo is None:
         message = "a time needs its offset from UTC"
         raise ValueError(message)
-    return when.astimezone(UTC)
+    try:
+        return when.astimezone(UTC)
+    except OverflowError:
+        message = "a time beyond the calendar"
+        raise ValueError(message) from None
 
 
 Instant = Annotated[

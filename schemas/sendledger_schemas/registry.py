@@ -10,6 +10,7 @@ from sendledger_schemas.campaigns import (
     CampaignRegistered,
     CampaignResumed,
     RateSet,
+    RepublishAsked,
     SystemRegistered,
 )
 from sendledger_schemas.decisions import DoubtResolved, RecipientSuppressed
@@ -34,6 +35,7 @@ Data = (
     | CampaignResumed
     | CampaignCancelled
     | RateSet
+    | RepublishAsked
     | SystemRegistered
     | RecipientSuppressed
     | ReceiverAway

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
@@ -25,12 +25,41 @@ Bucket = Literal[
 
 BUCKETS: tuple[Bucket, ...] = Bucket.__args__  # type: ignore[attr-defined]  # typing keeps a Literal's values there
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Of store, partials and message states: code with another one folds the log anew."""
 
 
+class Versioned(Protocol):
+    """A published state, or as much of one as tells how complete it is."""
+
+    @property
+    def version(self) -> int: ...  # noqa: D102 — the sum of `to`
+
+    @property
+    def fold_version(self) -> int: ...  # noqa: D102 — of the code that folded it
+
+
+def rank(state: Versioned) -> tuple[int, int]:
+    """Of two states of one message, or of one campaign, the greater is to be believed.
+
+    A newer fold replaces an older one once it is as far (DESIGN §5), not as soon as it begins anew.
+    """
+    return state.version, state.fold_version
+
+
+class Otherwise(EventData):
+    """How a message is settled under a policy by which another of its final claims counts."""
+
+    bucket: Bucket
+    detail: str | None = None
+    settled_at: Instant | None = None
+
+
 class MessageState(EventData):
-    """`sms.message-state.v1`: one message as its facts up to `to` say (`to`: topic → last offset, −1 = none)."""
+    """`sms.message-state.v1`: one message as its facts up to `to` say (`to`: topic → last offset, −1 = none).
+
+    Settled as the policy `first-final` says; `otherwise`: by name, the policies that say something else.
+    """
 
     message_id: str
     campaign_id: str
@@ -55,6 +84,7 @@ class MessageState(EventData):
     to: dict[str, int]
     version: int
     fold_version: int
+    otherwise: dict[str, Otherwise] | None = None
 
 
 class CampaignPartial(EventData):

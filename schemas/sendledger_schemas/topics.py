@@ -13,6 +13,7 @@ from sendledger_schemas.campaigns import (
     CampaignRegistered,
     CampaignResumed,
     RateSet,
+    RepublishAsked,
     SystemRegistered,
 )
 from sendledger_schemas.decisions import DoubtResolved, RecipientSuppressed
@@ -92,6 +93,7 @@ _ALL = (
             CampaignResumed,
             CampaignCancelled,
             RateSet,
+            RepublishAsked,
             SystemRegistered,
         ),
         keyed=False,

@@ -13,8 +13,10 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import OffsetAndMetadata
 
 from sendledger.agents import watchdog
-from sendledger.agents.driver import BatchApp, LogRange, NotColocatedError
-from sendledger.agents.transport import Batch, LogChangedError
+from sendledger.agents.alignment import NotColocatedError
+from sendledger.agents.driver import BatchApp, LogRange
+from sendledger.agents.fetched import Batch
+from sendledger.agents.transport import LogChangedError
 from sendledger.config import Settings
 from sendledger.edges.kafka import admin, connection, consumer
 from sendledger.edges.publisher import Outgoing

@@ -6,7 +6,6 @@ the decoded facts. One partition.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,15 +15,9 @@ from typing import Any
 from sendledger.domain import facts as f
 from sendledger.domain.facts import Fact
 from sendledger_schemas.topics import FOLD_SOURCES
+from tests.support.oracle_counts import FINAL, KINDS, attempts, bucket, hour, marked, minutes, policies, receipts
 
 Read = tuple[int, int, Fact]
-FINAL = {"delivered": "delivered", "undelivered": "undelivered", "submit_failed": "undelivered"}
-KINDS: dict[Any, str] = {
-    f.Accepted: "accepted",
-    f.Rejected: "rejected",
-    f.Throttled: "throttled",
-    f.NotSent: "not_sent",
-}
 NONE = [-1] * len(FOLD_SOURCES)
 POSTBACKS = FOLD_SOURCES.index("sms.postbacks.v1")
 
@@ -113,9 +106,14 @@ class Postbacks:
     told: list[Told] = field(default_factory=list)
 
     @property
+    def deliveries(self) -> int:
+        """How often something arrived: what was received at one moment is one delivery, however often it is logged."""
+        return len({(t.fact.id, t.fact.data.received_at) for t in self.told})
+
+    @property
     def notices(self) -> list[Any]:
         """Each distinct one, by the provider's time."""
-        unique = {t.fact.id: t.fact for t in sorted(self.told, key=lambda t: -t.offset)}
+        unique = {t.fact.id: t.fact for t in sorted(self.told, key=lambda t: t.fact.data.received_at, reverse=True)}
         return sorted(unique.values(), key=lambda p: (p.data.provider_time or p.data.received_at, p.id))
 
 
@@ -198,26 +196,39 @@ class Oracle:
             (n for came in mine for n in came.notices), key=lambda p: (p.data.provider_time or p.data.received_at, p.id)
         )
         finals = [n for n in notices if n.data.claim in FINAL]
-        bucket = self.buckets[life.name] = _bucket(life, notices, finals)
+        self.buckets[life.name] = bucket(life, notices, finals[:1])
         self.to[life.name] = self._to(life)
-        names = ["requested", f"b:{bucket}", *_attempts(life)]
+        names = Counter(self._names(life, mine, notices, finals, finals[:1]))
+        self.counters[life.campaign].update(names)
+        for policy, counts in policies(finals).items():
+            other = Counter(self._names(life, mine, notices, finals, [counts]))
+            for sign, changes in (("+", other - names), ("-", names - other)):
+                told = {marked(f"y:{policy}:{sign}:", name): count for name, count in changes.items()}
+                self.counters[life.campaign].update(told)
+
+    def _names(
+        self, life: Life, mine: list[Postbacks], notices: list[Any], finals: list[Any], counts: list[Any]
+    ) -> list[str]:
+        """What the message counts if of its final claims this one counts."""
+        where = bucket(life, notices, counts)
+        names = ["requested", f"b:{where}", *attempts(life)]
         request = life.first(f.Requested)
         assert request is not None
-        operators = [n.data.operator_id for n in sorted(notices, key=lambda n: n.id)] + [request.fact.data.operator_id]
-        names += [f"o:{operator}:{bucket}" for operator in list(filter(None, operators))[:1]]
-        names += ["repeat"] * sum(len(came.told) - len(came.notices) for came in mine)
+        operators = [n.data.operator_id for n in notices] + [request.fact.data.operator_id]
+        names += [f"o:{operator}:{where}" for operator in list(filter(None, operators))[:1]]
+        names += ["repeat"] * sum(came.deliveries - len(came.notices) for came in mine)
         if notices:
-            names += _receipts(life, request.fact.time, notices, finals)
-        elif bucket == "accepted":
-            names += ["accepted_ever", _hour("open", life.began)]
-        elif bucket == "in_doubt":
+            names += receipts(life, request.fact.time, notices, finals, counts)
+        elif where == "accepted":
+            names += ["accepted_ever", hour("open", life.began)]
+        elif where == "in_doubt":
             number = [n for n in life.numbers if life.end(n) == "in_doubt"][-1]
             silence = life.first(f.Unanswered, attempt=number)
             assert silence is not None
             names.append(f"q:{silence.fact.data.reason}")
-        elif bucket == "queued" and request.fact.data.not_before is not None:
-            names.append(f"s:{_minutes(request.fact.data.not_before)}")
-        self.counters[life.campaign].update(names)
+        elif where == "queued" and request.fact.data.not_before is not None:
+            names.append(f"s:{minutes(request.fact.data.not_before)}")
+        return names
 
     def _to(self, life: Life) -> dict[str, int]:
         told = life.told + [t for came in self._mine(life, adopted=False) for t in came.told]
@@ -239,92 +250,3 @@ class Oracle:
         """Campaign → counters that are not 0."""
         counted = {campaign: {n: c for n, c in names.items() if c} for campaign, names in self.counters.items()}
         return {campaign: names for campaign, names in counted.items() if names}
-
-
-def _bucket(life: Life, notices: list[Any], finals: list[Any]) -> str:
-    if finals:
-        return FINAL[finals[0].data.claim]
-    if notices:
-        return "sent"
-    ends = [life.end(number) for number in life.numbers]
-    for end, bucket in (("accepted", "accepted"), ("rejected", "rejected"), ("sent", "accepted"),
-                        ("withhold", "cancelled"), ("in_doubt", "in_doubt"), ("open", "attempting")):  # fmt: skip
-        if end in ends:
-            return bucket
-    withheld = life.first(f.Withheld)
-    return "queued" if withheld is None else str(withheld.fact.data.reason)
-
-
-def _attempts(life: Life) -> list[str]:
-    request = life.first(f.Requested)
-    assert request is not None
-    names = []
-    if life.claims:
-        names.append(_latency("queue_wait", request.fact.time, min(at for _, at in life.claims)))
-    claims = dict(life.claims)
-    for number in life.numbers:
-        answer = life.answer(number)
-        kind = "" if answer is None else KINDS[type(answer.fact)]
-        if answer is None or kind == "not_sent":
-            continue
-        if kind == "throttled":
-            names.append(f"t:{answer.fact.data.error_code}")
-            continue
-        if number in claims:
-            names.append(_latency("api", claims[number], answer.fact.time))
-        if kind == "rejected":
-            names.append(f"e:{answer.fact.data.error_code}")
-        what = "accepted" if kind == "accepted" else "failed"
-        names.append(_series(request.fact.time, answer.fact.time, what))
-    return names
-
-
-def _receipts(life: Life, asked: datetime, notices: list[Any], finals: list[Any]) -> list[str]:
-    names = ["accepted_ever"]
-    names += [
-        _latency("receipt_lag", n.data.provider_time, n.data.received_at) for n in notices if n.data.provider_time
-    ]
-    sent = next((n for n in notices if n.data.claim == "sent"), None)
-    accepted = [life.answer(n) for n in life.numbers if life.end(n) == "accepted"]
-    if sent and accepted:
-        assert accepted[0] is not None
-        names.append(_latency("carrier", accepted[0].fact.time, sent.data.received_at))
-    if sent or finals:
-        names += ["carrier", _hour("carrier", life.began)]
-    if not finals:
-        return [*names, _hour("open", life.began)]
-    counts, delivered = finals[0], finals[0].data.claim == "delivered"
-    names += ["receipt", _latency("end_to_end", asked, counts.data.received_at)]
-    names.append(_series(asked, counts.data.received_at, "delivered" if delivered else "failed"))
-    if delivered:
-        names.append(_hour("delivered", life.began))
-    else:
-        submit_failed = "submit_failed" if counts.data.claim == "submit_failed" else "other"
-        names.append(f"d:{counts.data.detail or submit_failed}")
-    if sent and sent.data.provider_time and counts.data.provider_time:
-        names.append(_latency("handset", sent.data.provider_time, counts.data.provider_time))
-    if len({FINAL[n.data.claim] for n in finals}) > 1:
-        names.append("conflicted")
-    if counts.data.received_at - life.began > timedelta(hours=72):
-        names.append("late")
-    return names
-
-
-def _minutes(when: datetime) -> int:
-    return int(when.timestamp() // 60)
-
-
-def _hour(what: str, when: datetime) -> str:
-    return f"{when.date().isoformat()}/{what}:{_minutes(when) // 60}"
-
-
-def _series(asked: datetime, when: datetime, what: str) -> str:
-    if when - asked < timedelta(hours=6):
-        return f"{when.date().isoformat()}/m:{_minutes(when)}:{what}"
-    return f"{when.date().isoformat()}/h:{_minutes(when) // 60}:{what}"
-
-
-def _latency(stage: str, start: datetime, end: datetime) -> str:
-    """Four bins an octave above a millisecond; what took no time, or less, is in bin 0."""
-    milliseconds = (end - start) / timedelta(milliseconds=1)
-    return f"l:{stage}:{0 if milliseconds <= 1 else math.ceil(4 * math.log2(milliseconds) - 1e-9)}"

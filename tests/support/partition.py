@@ -32,6 +32,7 @@ class Record:
     offset: int
     timestamp: int
     value: bytes | None
+    key: bytes | None = None
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Log:
             offset = len(log)
             when = START + timedelta(seconds=self.seconds)
             raw = envelope.encode(envelope.event(data, id=f"{data.TYPE}-{offset}", source="tests", time=when))
-            log.append(Record(offset, micros(when) // 1000, raw))
+            log.append(Record(offset, micros(when) // 1000, raw, data.recipient_id.encode()))  # type: ignore[union-attr]  # all of these have one
         return offset
 
     def ends(self) -> dict[str, int]:

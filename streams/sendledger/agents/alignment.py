@@ -9,13 +9,25 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 
 MOST_WAITING = 500
 """Records of a topic partition that wait; with more it is not fetched until they are handed on."""
+
+
+class NotColocatedError(Exception):
+    """A worker got different partitions of topics that must be read together."""
+
+
+def colocated(assigned: Collection[TopicPartition], topics: Collection[str]) -> list[int]:
+    """The partitions, if they are the same ones of every topic; else NotColocatedError."""
+    sets = {topic: {tp.partition for tp in assigned if tp.topic == topic} for topic in topics}
+    if len({frozenset(partitions) for partitions in sets.values()}) > 1:
+        raise NotColocatedError(f"different partitions of topics that belong together: {sets}")
+    return sorted({tp.partition for tp in assigned})
 
 
 class Timed(Protocol):
@@ -52,6 +64,16 @@ def cut(waiting: Mapping[str, Sequence[_R]], behind: Collection[str]) -> tuple[R
 
 def _time(record: Timed) -> int:
     return record.timestamp
+
+
+def pieces(records: Mapping[str, Sequence[_R]], size: int) -> Iterator[dict[str, Sequence[_R]]]:
+    """The batch in pieces of about so many records, each topic's share at a time: these stand side by side in time."""
+    count = -(-sum(map(len, records.values())) // size)
+    for number in range(count):
+        yield {
+            topic: batch[len(batch) * number // count : len(batch) * (number + 1) // count]
+            for topic, batch in records.items()
+        }
 
 
 class Waiting:

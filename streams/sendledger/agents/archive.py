@@ -6,13 +6,14 @@ partials stand, marked as archived, and the new fold never writes that campaign.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from sendledger.domain.merging import PartialRecord, decode_partial, rank
+from sendledger.domain.merging import UNREADABLE, PartialRecord, decode_partial, rank
 from sendledger.domain.partial import NO_CAMPAIGN
 from sendledger.edges.publisher import Outgoing
 from sendledger.edges.state_store import Identity
@@ -32,10 +33,17 @@ async def standing(connection: dict[str, Any], partitions: int, partition: int, 
         for place in places:
             while await reader.position(place) < ends[place]:
                 for record in (await reader.getmany(place, timeout_ms=1_000)).get(place, ()):
-                    partial = decode_partial(record.value or b"{}")
-                    if _stands(partial, partition, identity):
+                    partial = _decoded(record)
+                    if partial is not None and _stands(partial, partition, identity):
                         _keep(found, partial, Outgoing(record.topic, record.partition, record.key, record.value))
     return found
+
+
+def _decoded(record: ConsumerRecord[Any, Any]) -> PartialRecord | None:
+    """None for what is no partial: it tells of no campaign, and the merge counts and names it."""
+    with contextlib.suppress(*UNREADABLE):
+        return decode_partial(record.value or b"")
+    return None
 
 
 def _stands(partial: PartialRecord, partition: int, identity: Identity) -> bool:
@@ -43,7 +51,7 @@ def _stands(partial: PartialRecord, partition: int, identity: Identity) -> bool:
         partial.partition == partition
         and partial.campaign_id != NO_CAMPAIGN
         and partial.topic_ids == identity.topic_ids
-        and any(partial.from_[topic] < first for topic, first in identity.from_.items())
+        and any(partial.from_.get(topic, first) < first for topic, first in identity.from_.items())
     )
 
 

@@ -16,17 +16,15 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.serializers.schemas import Schema
 
-from sendledger.agents.alignment import Waiting
-from sendledger.agents.transport import Batch, BatchConsumer, BatchFaust, LogChangedError
+from sendledger.agents.alignment import Waiting, colocated
+from sendledger.agents.fetched import Batch
+from sendledger.agents.transport import BatchConsumer, BatchFaust, LogChangedError
 
 PATIENCE = 1.0  # seconds after which what waits for another topic is handed on all the same
-STOP_WITHIN = 15.0  # seconds for leaving the group; after that the process ends without
+FINISH_WITHIN = 10.0  # seconds for what is in work at the end; after that it is given up, unwritten
+LEAVE_WITHIN = 5.0  # seconds for leaving the group; after that the process ends without
 
 _log = structlog.get_logger()
-
-
-class NotColocatedError(Exception):
-    """A worker got different partitions of topics that must be read together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,8 @@ class _RawSchema(Schema[Any, Any]):
 class BatchApp:
     """One role's membership in its consumer group.
 
-    `connection`: keyword arguments for aiokafka clients (`edges.kafka.connection`). `name`: the consumer group.
-    `contiguous=False`: the topics are compacted. `ready` is set while the partitions are assigned and being read.
+    `connection`: arguments for aiokafka clients (`edges.kafka.connection`). `name`: the group. `contiguous=False`: the
+    topics are compacted. `bare=True`: the owner gets `fetched.Bare` records. `ready` is set while partitions are read.
     """
 
     def __init__(
@@ -77,11 +75,13 @@ class BatchApp:
         ready: asyncio.Event | None = None,
         contiguous: bool = True,
         session_timeout: float = 6.0,
-        fetch_bytes: int = 1 << 20,
+        fetch_bytes: int = 1 << 19,
+        bare: bool = False,
     ) -> None:
         self.ready = ready or asyncio.Event()
         self.holes = 0
         self.done: dict[TopicPartition, int] = {}
+        self.spans: dict[TopicPartition, LogRange] = {}  # from cursor to end, when it was assigned
         self._topics = tuple(topics)
         self._owner = owner
         self._expected: dict[TopicPartition, tuple[int, int]] = {}  # number of the seek, next offset
@@ -91,7 +91,7 @@ class BatchApp:
         self._loop = asyncio.get_running_loop()
         self._failed: asyncio.Future[None] = self._loop.create_future()
         self._app = self._faust(connection, name, session_timeout)
-        self._app.contiguous, self._app.fetch_bytes = contiguous, fetch_bytes
+        self._app.contiguous, self._app.bare, self._app.fetch_bytes = contiguous, bare, fetch_bytes
 
     def _faust(self, connection: dict[str, Any], name: str, session_timeout: float) -> BatchFaust:
         app = BatchFaust(
@@ -154,9 +154,8 @@ class BatchApp:
         self.ready.clear()
         self._forget()
         try:
-            async with asyncio.timeout(STOP_WITHIN):
-                async with self._idle:  # what is in work is finished, with its cursor
-                    tasks[1].cancel()
+            await self._finish(tasks[1])
+            async with asyncio.timeout(LEAVE_WITHIN):
                 await self._app.stop()
         except TimeoutError:
             _log.warning("the group was not left in time")
@@ -166,6 +165,16 @@ class BatchApp:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._owner.revoked({tp.partition for tp in self.done})
             self.done.clear()
+
+    async def _finish(self, rounds: asyncio.Task[None]) -> None:
+        """What is in work is finished, with its cursor, or given up: a batch that hangs must not keep the process."""
+        try:
+            async with asyncio.timeout(FINISH_WITHIN), self._idle:
+                rounds.cancel()
+        except TimeoutError:
+            _log.warning("what was in work did not end in time")
+            rounds.cancel()
+            await asyncio.gather(rounds, return_exceptions=True)
 
     # ------------------------------------------------------------------------------ called by the transport
     async def seek(self, assigned: set[TopicPartition]) -> None:
@@ -199,10 +208,11 @@ class BatchApp:
         if epoch != self._epoch:
             return
         self.done.update(cursors)
+        self.spans = {tp: LogRange(offset, ranges[tp][1]) for tp, offset in cursors.items()}
         self._expected = {tp: (seek, offset) for tp, offset in cursors.items()}
-        for tp, (_, end) in ranges.items():
-            if cursors[TopicPartition(*tp)] < end:
-                self._waiting.expect(tp.topic, tp.partition, end)
+        for tp, span in self.spans.items():
+            if span.first < span.end:
+                self._waiting.expect(tp.topic, tp.partition, span.end)
         self.ready.set()
         _log.info("reading", partitions=partitions)
 
@@ -288,11 +298,3 @@ class BatchApp:
         await self._owner.batch(partition, records)
         for topic, batch in records.items():
             self.done[TopicPartition(topic, partition)] = batch[-1].offset + 1
-
-
-def colocated(assigned: Collection[TopicPartition], topics: Collection[str]) -> list[int]:
-    """The partitions, if they are the same ones of every topic; else NotColocatedError."""
-    sets = {topic: {tp.partition for tp in assigned if tp.topic == topic} for topic in topics}
-    if len({frozenset(partitions) for partitions in sets.values()}) > 1:
-        raise NotColocatedError(f"different partitions of topics that belong together: {sets}")
-    return sorted({tp.partition for tp in assigned})

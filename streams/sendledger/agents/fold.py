@@ -15,28 +15,32 @@ import asyncio
 import gc
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import structlog
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer
 
-from sendledger.agents import archive
+from sendledger.agents import archive, asks, replay
+from sendledger.agents.alignment import pieces
 from sendledger.agents.decoding import decode
 from sendledger.agents.driver import BatchApp, LogRange
+from sendledger.agents.fetched import Bare
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.fold import Changes, PartitionFold
 from sendledger.domain.message import Offsets
 from sendledger.domain.partial import Origin
+from sendledger.domain.republish import published_again
 from sendledger.edges.dead_letters import DeadLetter, as_record
 from sendledger.edges.kafka import connection, producer
 from sendledger.edges.publisher import MAX_BATCH_BYTES, Outgoing, publish
 from sendledger.edges.state_store import Identity, Memory, StateStore, open_store, sole_user
 from sendledger.edges.topic_ids import topic_ids
 from sendledger.life import Life
+from sendledger_schemas.campaigns import RepublishAsked
 from sendledger_schemas.ids import partition_of
 from sendledger_schemas.states import FOLD_VERSION
 from sendledger_schemas.topics import CAMPAIGN_PARTIALS, FOLD_SOURCES, MESSAGE_STATE
@@ -47,6 +51,11 @@ _COLLECT_AFTER = 100_000
 """Objects. A batch makes tens of thousands, none of them in a cycle; Python's default (700) looks at all of them over
 and over: measured at a fifth of the fold's time."""
 
+_PIECE = 1_000
+"""Records decoded and stepped before the next are decoded: while they are still in the processor's caches."""
+
+KEEP_EVERY = 60.0  # seconds
+
 _log = structlog.get_logger()
 
 
@@ -56,6 +65,8 @@ class _Open:
 
     store: StateStore
     fold: PartitionFold
+    origin: Origin
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # what is published twice must not overtake what is new
 
 
 class Fold:
@@ -81,22 +92,21 @@ class Fold:
     async def assigned(self, partition: int, log: Mapping[str, LogRange]) -> Mapping[str, int]:
         """Open the state, or begin it anew; its cursor is where reading starts."""
         await self.revoked([partition])
-        identity = Identity(FOLD_VERSION, self._ids, {topic: log[topic].first for topic in FOLD_SOURCES})
+        identity = Identity(FOLD_VERSION, self._ids, {topic: log[topic].first for topic in FOLD_SOURCES}, partition)
         ends = {topic: log[topic].end for topic in FOLD_SOURCES}
         store = open_store(self._directory / f"p{partition}", self._memory, identity, ends)
         if store.identity is None:
-            store.begin(identity, await self._archived(partition, identity))
+            try:
+                store.begin(identity, await self._archived(partition, identity))
+            except BaseException:
+                store.close()
+                raise
         begun = store.identity or identity
         from_ = cast("Offsets", tuple(begun.from_[topic] for topic in FOLD_SOURCES))
-        fold = PartitionFold(store.load, Origin(partition, self._slot, from_, self._ids))
-        self._open[partition] = _Open(store, fold)
-        for topic in FOLD_SOURCES:
-            if log[topic].first > store.cursor[topic]:
-                lost = log[topic].first - store.cursor[topic]
-                _log.error("retention cut records that were not folded", topic=topic, partition=partition, records=lost)
-        cursor = {topic: max(store.cursor[topic], log[topic].first) for topic in FOLD_SOURCES}
-        self._metrics.batch(partition, cursor, ())  # who compares cursors with the log's ends need not wait for a batch
-        return cursor
+        origin = Origin(partition, self._slot, from_, self._ids)
+        self._open[partition] = _Open(store, PartitionFold(store.load, origin), origin)
+        self._metrics.batch(partition, store.cursor, ())  # who compares cursors with the ends need not wait for a batch
+        return dict(store.cursor)
 
     async def _archived(self, partition: int, identity: Identity) -> frozenset[str]:
         """A log that does not begin at 0: what stands of campaigns that it no longer has whole is marked and left."""
@@ -109,33 +119,61 @@ class Fold:
             _log.warning("campaigns older than the log are archived", partition=partition, campaigns=sorted(campaigns))
         return campaigns
 
-    async def batch(self, partition: int, records: Mapping[str, Sequence[ConsumerRecord]]) -> None:
+    async def batch(self, partition: int, records: Mapping[str, Sequence[Bare]]) -> None:
         """Fold one batch, in the order that the module's first lines give."""
         began = time.perf_counter()
         mine = self._open[partition]
-        facts, letters = decode(records)  # 1
-        changes = mine.fold.fold(facts)  # 2, 3
-        await publish(self._out, self._outgoing(partition, changes, letters))  # 4
-        cursor = {topic: batch[-1].offset + 1 for topic, batch in records.items()}
-        mine.store.write(changes.documents, cursor)  # 5
+        letters: list[DeadLetter] = []
+        async with mine.turn:
+            for piece in pieces(records, _PIECE):
+                facts, unusable = decode(piece, partition)  # 1
+                letters += unusable
+                mine.fold.add(facts)  # 2
+            changes = mine.fold.finish()  # 3
+            await publish(self._out, self._outgoing(partition, changes, letters))  # 4
+            cursor = {topic: batch[-1].offset + 1 for topic, batch in records.items()}
+            mine.store.write(changes.documents, cursor)  # 5
         self._count(partition, records, letters, changes, cursor)
         self._metrics.batch_seconds.observe(time.perf_counter() - began)
+
+    async def again(self, asked: RepublishAsked) -> None:
+        """Publish once more what is stored of a campaign, if the partition is ours."""
+        mine = None if asked.partition is None else self._open.get(asked.partition)
+        if mine is None or asked.partition is None:
+            return
+        async with mine.turn:
+            if self._open.get(asked.partition) is mine:
+                origin, messages = mine.origin, asked.messages
+                changes = published_again(mine.store.load, origin, asked.campaign_id, asked.days, messages)
+                await publish(self._out, list(self._outgoing(asked.partition, changes, ())))
 
     async def revoked(self, partitions: Collection[int]) -> None:
         """Close the stores: whoever opens them next must find them free."""
         for partition in partitions:
             mine = self._open.pop(partition, None)
             if mine is not None:
-                mine.store.close()
+                async with mine.turn:
+                    mine.store.close()
                 self._metrics.gone(partition, FOLD_SOURCES)
+
+    async def keep(self) -> None:
+        """Have the stores put what is new into files every minute, however little it is, until cancelled.
+
+        A crash then costs a minute's folding at most, and no cursor stays so far behind that retention passes it.
+        """
+        while True:
+            await asyncio.sleep(KEEP_EVERY)
+            for mine in list(self._open.values()):
+                mine.store.keep()
 
     def _outgoing(self, partition: int, changes: Changes, letters: Sequence[DeadLetter]) -> Iterator[Outgoing]:
         for letter in letters:
             record = as_record(letter)
             yield Outgoing(record.topic, record.partition, record.key or b"", record.value, list(record.headers))
-        for message in changes.messages:
-            yield Outgoing(MESSAGE_STATE, partition, message.key.encode(), message.value)
         archived = self._open[partition].store.archived
+        for message in changes.messages:
+            if message.campaign_id not in archived:  # the log has lost facts of some: what was told last stands
+                yield Outgoing(MESSAGE_STATE, partition, message.key.encode(), message.value)
         for partial in changes.partials:
             if partial.campaign_id in archived:
                 continue
@@ -150,7 +188,7 @@ class Fold:
     def _count(
         self,
         partition: int,
-        records: Mapping[str, Sequence[ConsumerRecord]],
+        records: Mapping[str, Sequence[Bare]],
         letters: Sequence[DeadLetter],
         changes: Changes,
         cursor: Mapping[str, int],
@@ -188,10 +226,17 @@ async def serve(settings: Settings, life: Life) -> None:
                 connection=link,
             )
             timeout = settings.session_timeout
-            app = BatchApp(link, GROUP, FOLD_SOURCES, owner, ready=life.ready, session_timeout=timeout)
-            watchdog = asyncio.create_task(watch(app, link, metrics.told_lag), name="watchdog")
-            watchdog.add_done_callback(app.reap)
+            app = BatchApp(link, GROUP, FOLD_SOURCES, owner, ready=life.ready, session_timeout=timeout, bare=True)
+            beside = [
+                asyncio.create_task(watch(app, link, metrics.told_lag), name="watchdog"),
+                asyncio.create_task(owner.keep(), name="keeping"),
+                asyncio.create_task(asks.hear(settings.kafka, owner.again), name="asks"),
+                asyncio.create_task(replay.tell(app, metrics.remaining.set), name="progress"),
+            ]
+            for task in beside:
+                task.add_done_callback(app.reap)
             try:
                 await app.run(life.stop)
             finally:
-                watchdog.cancel()
+                for task in beside:
+                    task.cancel()

@@ -8,6 +8,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sendledger.domain.fold import Publication
+from sendledger.domain.numbers import imbalance
 
 
 class _Numbers(msgspec.Struct):
@@ -16,11 +17,6 @@ class _Numbers(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Numbers).decode
-
-
-def difference(counters: Mapping[str, int]) -> int:
-    """`requested` minus the sum of the buckets: 0, or P6 is broken."""
-    return counters.get("requested", 0) - sum(count for name, count in counters.items() if name.startswith("b:"))
 
 
 class FoldMetrics:
@@ -39,6 +35,11 @@ class FoldMetrics:
         )
         self.lag = Gauge("sendledger_fold_lag_records", "Records still to be folded", ["partition"], registry=registry)
         self.cursor = Gauge("sendledger_fold_cursor", "Next offset", ["topic", "partition"], registry=registry)
+        self.remaining = Gauge(
+            "sendledger_fold_replay_remaining_records",
+            "Of the log that stood when the partitions were assigned: records still to be folded",
+            registry=registry,
+        )
         self.imbalance = Gauge("sendledger_fold_imbalance", "|requested - sum of buckets| (P6)", registry=registry)
         self.imbalance.set(0)
         self._broken: dict[tuple[int, str], int] = {}
@@ -50,7 +51,7 @@ class FoldMetrics:
         for partial in partials:
             numbers = _decode(partial.value)
             if numbers.day is None:
-                self._broken[partition, partial.campaign_id] = abs(difference(numbers.counters))
+                self._broken[partition, partial.campaign_id] = abs(imbalance(numbers.counters))
         self._broken = {part: by for part, by in self._broken.items() if by}
         self.imbalance.set(sum(self._broken.values()))
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,22 +21,25 @@ import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from sendledger.agents import asks
 from sendledger.agents.driver import BatchApp, LogRange
-from sendledger.agents.fold_metrics import difference
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
-from sendledger.domain.merging import Merging, Orphans, decode_partial, fitting
+from sendledger.domain.merging import UNREADABLE, Merging, Orphans, decode_partial, fitting
+from sendledger.domain.numbers import imbalance
 from sendledger.domain.partial import NO_CAMPAIGN
 from sendledger.edges.kafka import connection, consumer, producer
 from sendledger.edges.tail import Tail
 from sendledger.edges.topic_ids import topic_ids
 from sendledger.life import Life
+from sendledger_schemas.campaigns import RepublishAsked
 from sendledger_schemas.fields import format_instant
 from sendledger_schemas.ids import partition_of
 from sendledger_schemas.topics import CAMPAIGN_PARTIALS, CAMPAIGN_STATE, FOLD_SOURCES
 
 GROUP = "sendledger-merge"
-EVERY = 0.1  # seconds between two rounds of publishing: changes in between are told once
+EVERY = 0.1  # seconds without a change between two looks at whether all is read
+PAUSE = 0.005  # seconds at least between two rounds of publishing: changes in between are told once
 
 _log = structlog.get_logger()
 
@@ -78,6 +82,23 @@ class MergeMetrics:
         self.imbalance = Gauge(
             "sendledger_campaign_imbalance", "Requested - sum of buckets (P6)", ["campaign"], registry=registry
         )
+        self.total = Gauge(
+            "sendledger_merge_imbalance", "Messages of all campaigns in no bucket or in several (P6)", registry=registry
+        )
+        self._broken: dict[str, int] = {}
+
+    def balance(self, campaign: str, by: int) -> None:
+        """A campaign's numbers are published."""
+        self.imbalance.labels(campaign).set(by)
+        self._broken[campaign] = abs(by)
+        self.total.set(sum(self._broken.values()))
+
+    def gone(self, campaigns: Iterable[str]) -> None:
+        """They are somebody else's now."""
+        for campaign in campaigns:
+            if self._broken.pop(campaign, None) is not None:
+                self.imbalance.remove(campaign)
+        self.total.set(sum(self._broken.values()))
 
     def told_lag(self, by_partition: Mapping[int, int]) -> None:
         """What the watchdog saw."""
@@ -92,6 +113,7 @@ class Merge:
         self._out, self._metrics, self._ids = out, metrics, dict(ids)
         self._mine: dict[int, _Mine] = {}
         self._orphans = Orphans(ids)
+        self._changed = asyncio.Event()  # there is something to publish
 
     # ------------------------------------------------------------------------------ reading
     async def assigned(self, partition: int, log: Mapping[str, LogRange]) -> Mapping[str, int]:
@@ -109,34 +131,50 @@ class Merge:
             self._echo(mine, record)
         for topic, batch in records.items():
             mine.read(topic, batch[-1].offset + 1)
+        self._look(mine)
 
     async def revoked(self, partitions: Collection[int]) -> None:
         """Forget them."""
         for partition in partitions:
-            self._mine.pop(partition, None)
+            if (mine := self._mine.pop(partition, None)) is not None:
+                self._metrics.gone(mine.merging.campaigns())
 
     async def none(self, records: Sequence[ConsumerRecord]) -> None:
         """Take records of the partition that has the partials of `_none`."""
         for record in records:
-            with contextlib.suppress(msgspec.MsgspecError):  # counted by the merge that owns the partition
+            with contextlib.suppress(*UNREADABLE):  # counted by the merge that owns the partition
                 changed = self._orphans.offer(decode_partial(record.value or b""))
                 for mine in self._mine.values() if changed else ():
                     mine.dirty.update(changed.intersection(mine.merging.campaigns()))
+                    self._look(mine)
+
+    async def again(self, asked: RepublishAsked) -> None:
+        """Publish a campaign's state once more, whatever stands there now: it was compared with the log."""
+        for mine in self._mine.values():
+            if asked.campaign_id in mine.merging.campaigns():
+                mine.floor.pop(asked.campaign_id, None)
+                mine.dirty.add(asked.campaign_id)
+                self._look(mine)
+
+    def _look(self, mine: _Mine) -> None:
+        if mine.dirty and not mine.ends:
+            self._changed.set()
 
     def _partial(self, mine: _Mine, record: ConsumerRecord) -> None:
         self._metrics.partials.inc()
         try:
             partial = decode_partial(record.value or b"")
-        except msgspec.MsgspecError:
+            changed = mine.merging.offer(partial)
+        except UNREADABLE:
             self._unreadable(record)
             return
-        if mine.merging.offer(partial):
+        if changed:
             mine.dirty.add(partial.campaign_id)
 
     def _echo(self, mine: _Mine, record: ConsumerRecord) -> None:
         try:
             campaign, said = (record.key or b"").decode(), _decode_said(record.value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (*UNREADABLE, UnicodeDecodeError):
             self._unreadable(record)
             return
         if said.topic_ids != self._ids:
@@ -165,21 +203,30 @@ class Merge:
         return not any(mine.ends for mine in self._mine.values())
 
     async def rounds(self, life: Life, app: BatchApp, none_read: asyncio.Event) -> None:
-        """Publish what changed, a few times a second, until cancelled; tell `life` whether all is read and told."""
+        """Publish what changed as soon as it did, until cancelled; tell `life` whether all is read and told.
+
+        After a round it rests for as long as that kept the processor, so that many changes cost half of one at most.
+        """
         await none_read.wait()
         while True:
+            self._changed.clear()
+            began = time.thread_time()
             await self.publish()
             if app.ready.is_set() and self.caught_up:
                 life.ready.set()
             else:
                 life.ready.clear()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(max(PAUSE, time.thread_time() - began))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY):
+                    await self._changed.wait()
 
     async def publish(self) -> None:
         """One round: what changed in the partitions that are read to their ends."""
-        for partition, mine in list(self._mine.items()):
-            if not mine.ends:  # rule 1
-                await self._publish(partition, mine)
+        async with asyncio.TaskGroup() as group:
+            for partition, mine in self._mine.items():
+                if mine.dirty and not mine.ends:  # rule 1
+                    group.create_task(self._publish(partition, mine))
 
     async def _publish(self, partition: int, mine: _Mine) -> None:
         dirty, mine.dirty = mine.dirty, set()
@@ -198,7 +245,7 @@ class Merge:
     def _state(self, mine: _Mine, campaign: str) -> bytes:
         merged = mine.merging.merged(campaign)
         if campaign != NO_CAMPAIGN:
-            self._metrics.imbalance.labels(campaign).set(difference(merged.counters))
+            self._metrics.balance(campaign, imbalance(merged.counters))
         return msgspec.json.encode(
             {
                 "campaign_id": campaign,
@@ -234,6 +281,7 @@ async def serve(settings: Settings, life: Life) -> None:
         tail = Tail(reader, [none], owner.none)
         beside = [
             asyncio.create_task(tail.run(), name="orphans"),
+            asyncio.create_task(asks.hear(settings.kafka, owner.again), name="asks"),
             asyncio.create_task(owner.rounds(life, app, tail.caught_up), name="publishing"),
             asyncio.create_task(watch(app, link, metrics.told_lag), name="watchdog"),
         ]

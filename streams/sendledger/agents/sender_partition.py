@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from sendledger.agents.decoding import belongs
+from sendledger.agents.decoding import belongs, is_keyed
 from sendledger.agents.sender_queue import Judge, Picked, Queue
 from sendledger.domain import facts
 from sendledger.domain.facts import MessageFact, Postback, decode_fact
@@ -34,6 +34,8 @@ class Read(Protocol):
     def offset(self) -> int: ...  # noqa: D102
     @property
     def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
 
@@ -120,7 +122,9 @@ class Partition:
         except UnreadableEvent:
             self.unreadable += 1  # the fold reads the same record and gives it to the dead letters
             return None
-        return None if isinstance(fact, Postback) or not belongs(fact, topic) else fact
+        if isinstance(fact, Postback) or not belongs(fact, topic) or not is_keyed(fact, record.key):
+            return None
+        return fact
 
     def _changes(self, known: Iterable[tuple[int, int, MessageFact]]) -> list[Change]:
         known = list(known)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Protocol, cast
 
 import faust
@@ -27,6 +27,8 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.threads import WorkerThread
 
+from sendledger.agents.fetched import Batch, fetch_bare
+
 _FULL_NAP = 0.002  # seconds until the consumer's thread asks again whether there is room
 
 Position = Mapping[TopicPartition, int]
@@ -34,24 +36,6 @@ Position = Mapping[TopicPartition, int]
 
 class LogChangedError(Exception):
     """The log is not the one that was being read: offsets went back, or were cut away before they were read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one fetch returned for one partition: `records`, which follow the record before offset `start`.
-
-    `seek`: the number of the seek since which the partition is read in one go.
-    """
-
-    tp: TopicPartition
-    seek: int
-    start: int
-    records: list[ConsumerRecord]
-
-    @property
-    def next(self) -> int:
-        """The offset after the last record."""
-        return int(self.records[-1].offset) + 1
 
 
 class Intake(Protocol):
@@ -130,7 +114,8 @@ class _Thread(stock.AIOKafkaConsumerThread):
         if not wanted:
             await asyncio.sleep(_FULL_NAP)
             return {}
-        fetched = await super()._fetch_records(consumer, wanted, timeout, max_records)
+        stock_fetch = partial(super()._fetch_records, consumer, wanted, max_records=max_records)
+        fetched = await (fetch_bare(consumer, stock_fetch, timeout) if self._batch_app.bare else stock_fetch(timeout))
         # No await from here to the return: seeks run on this thread too, and chain and fetch must move together.
         return {tp: [self._chained(tp, records)] for tp, records in fetched.items() if tp in self._chain}
 
@@ -274,12 +259,13 @@ class _Boot(BootStrategy):
 
 
 class BatchFaust(faust.App):
-    """A Faust application on this transport. `contiguous`: the topics are not compacted, a jump is a hole."""
+    """A Faust application on this transport. `contiguous`, `bare`, `fetch_bytes`: see `BatchApp`."""
 
     BootStrategy = _Boot
     intake: Intake
     connection: dict[str, Any]
     contiguous: bool
+    bare: bool
     fetch_bytes: int
 
     def _new_transport(self) -> _Transport:

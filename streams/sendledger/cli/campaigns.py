@@ -1,23 +1,19 @@
-"""The verbs about campaigns: send, status, pause, resume, cancel, rate."""
+"""The verbs about campaigns: send, pause, resume, cancel, rate (and status, in its own file)."""
 
 from __future__ import annotations
 
 import hashlib
-import json as json_format
 import secrets
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Literal, assert_never
 
 import typer
-from rich.console import Console
-from rich.live import Live
 
-from sendledger.cli import shown
+from sendledger.cli import status
 from sendledger.cli.context import joining, operator, orders_of, reachable, run
 from sendledger.cli.errors import CannotError, FailedError
-from sendledger.cli.numbers import Snapshot, following
+from sendledger.cli.numbers import following
 from sendledger.config import Settings
 from sendledger.domain.csv_rows import rows_of
 from sendledger.domain.intake import campaign_id_fault, check
@@ -25,15 +21,15 @@ from sendledger.domain.submission import Faults, Submission, from_form
 from sendledger.edges import intake
 from sendledger_schemas.campaigns import ACCOUNT
 
-_LOOK = 0.5
-
 Campaign = Annotated[str, typer.Argument(help="The campaign's id; '*' is the whole account.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the audit trail.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these verbs."""
-    for verb in (send, status, pause, resume, cancel, rate):
+    app.command(rich_help_panel="Campaigns")(send)
+    status.add_to(app)
+    for verb in (pause, resume, cancel, rate):
         app.command(rich_help_panel="Campaigns")(verb)
 
 
@@ -84,23 +80,6 @@ def idempotency_key(campaign: str, sender: str, text: str, content: bytes, *, no
     for part in (campaign.encode(), sender.encode(), text.encode(), content, nonce.encode()):
         digest.update(len(part).to_bytes(8, "big") + part)
     return f"cli {digest.hexdigest()}"
-
-
-def status(
-    campaign: Annotated[str | None, typer.Argument(help="Only this one, with all its numbers.")] = None,
-    *,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and follow the numbers until Ctrl-C.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="As the HTTP API shows it.")] = False,
-) -> None:
-    """The numbers of all campaigns, or all about one.
-
-    [bold]Examples[/]
-      sendledger status
-      sendledger status spring --watch
-      sendledger status spring --json | jq .counts
-    """
-    settings = joining()
-    run(_status(settings, campaign, watch=watch, as_json=json), settings=settings)
 
 
 def pause(campaign: Campaign, reason: Reason = "") -> None:
@@ -206,30 +185,3 @@ async def _send(settings: Settings, submission: Submission, key: str, *, dry_run
             raise CannotError(f"{campaign_id} is cancelled: it takes no more messages")
         case _:
             assert_never(outcome)
-
-
-async def _status(settings: Settings, campaign: str | None, *, watch: bool, as_json: bool) -> None:
-    await reachable(settings)
-    async with following(settings) as numbers:
-        if campaign is not None and not numbers.knows(campaign):
-            raise CannotError(f"there is no campaign {campaign}")
-        if not watch:
-            _print(numbers.snapshot(datetime.now(UTC), campaign), as_json=as_json, one=campaign is not None)
-            return
-        with Live(console=Console(), auto_refresh=False) as live:
-            while True:
-                snapshot = numbers.snapshot(datetime.now(UTC), campaign)
-                live.update(shown.campaigns(snapshot), refresh=True)
-                await numbers.changed(within=_LOOK)
-
-
-def _print(snapshot: Snapshot, *, as_json: bool, one: bool) -> None:
-    if as_json:
-        document: Any = snapshot[0] if one else {"items": snapshot}
-        json_format.dump(document, sys.stdout, indent=1)
-        sys.stdout.write("\n")
-        return
-    console = Console()
-    console.print(shown.campaigns(snapshot))
-    if one:
-        console.print(shown.one(snapshot[0]))

@@ -16,13 +16,15 @@ from sendledger.cli.context import reachable
 from sendledger.config import Settings
 from sendledger.domain.campaign_view import campaign_view
 from sendledger.domain.partial import NO_CAMPAIGN
+from sendledger.domain.policies import DEFAULT
+from sendledger.domain.settled import Policy
 from sendledger.edges.campaigns_log import CampaignsLog
 from sendledger.edges.kafka import consumer
 from sendledger.edges.tail import Tail
 from sendledger_schemas.campaigns import ACCOUNT, SYSTEM
 from sendledger_schemas.envelope import Event, UnreadableEvent, decode
 from sendledger_schemas.postbacks import ReceiverAway
-from sendledger_schemas.states import CampaignState
+from sendledger_schemas.states import CampaignState, rank
 from sendledger_schemas.topics import CAMPAIGN_STATE, CAMPAIGNS, RECEIVERS, SUPPRESSIONS, TOPICS
 
 Snapshot = list[dict[str, Any]]
@@ -45,12 +47,12 @@ class Numbers:
         """Whether the campaign was registered."""
         return self.campaigns.control.campaign(campaign_id).registered is not None or campaign_id in self.states
 
-    def snapshot(self, now: datetime, campaign_id: str | None = None) -> Snapshot:
-        """Every campaign, or the one, as the API shows it."""
+    def snapshot(self, now: datetime, campaign_id: str | None = None, policy: Policy = DEFAULT) -> Snapshot:
+        """Every campaign, or the one, as the API shows it under a policy."""
         known = {*self.campaigns.control.campaigns, *self.states} - {ACCOUNT, SYSTEM, NO_CAMPAIGN}
         wanted = sorted(name for name in known if self.knows(name)) if campaign_id is None else [campaign_id]
         control = self.campaigns.control
-        return [campaign_view(name, self.states.get(name), control, self.gaps, now) for name in wanted]
+        return [campaign_view(name, self.states.get(name), control, self.gaps, now, policy=policy) for name in wanted]
 
     async def changed(self, *, within: float) -> None:
         """Return when something was read, or after `within` seconds."""
@@ -81,7 +83,7 @@ class Numbers:
             log.warning("unreadable record", topic=record.topic, partition=record.partition, offset=record.offset)
             return
         known = self.states.get(state.campaign_id)
-        if known is None or (state.fold_version, state.version) >= (known.fold_version, known.version):
+        if known is None or rank(state) >= rank(known):
             self.states[state.campaign_id] = state
 
     def _event(self, record: ConsumerRecord[Any, Any]) -> None:

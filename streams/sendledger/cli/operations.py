@@ -1,4 +1,4 @@
-"""The verbs about the installation: dead-letters, topics, config, postback-url, verify."""
+"""The verbs about the installation: dead-letters, topics, config, postback-url."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(log, name="topics", rich_help_panel=panel)
     app.command("config", rich_help_panel=panel)(config)
     app.command("postback-url", rich_help_panel=panel)(postback_url)
-    app.command("verify", rich_help_panel=panel)(verify)
 
 
 def letters_list(*, json: Annotated[bool, typer.Option("--json", help="As JSON lines.")] = False) -> None:
@@ -147,11 +146,6 @@ def postback_url() -> None:
         typer.echo(f"{base}/postbacks/{token.get_secret_value()}")
     if not public:
         typer.echo("the provider cannot reach this address: set SENDLEDGER_PUBLIC_URL to the one it can", err=True)
-
-
-def verify() -> None:
-    """Not yet: will fold the log anew and compare every number with what is published."""
-    raise CannotError("verify: not yet in this version")
 
 
 def _run(work: Callable[[Settings], Coroutine[Any, Any, Any]]) -> Any:

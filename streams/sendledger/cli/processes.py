@@ -18,6 +18,7 @@ from sendledger import up as instance
 from sendledger.cli.context import joining, run, secrets_of
 from sendledger.cli.errors import CannotError, FailedError
 from sendledger.config import ConfigError, Settings, load, variable
+from sendledger.edges import deadman
 from sendledger.edges.logging import configure
 from sendledger.edges.parent import PARENT_VARIABLE
 from sendledger.edges.readiness import NotReadyError, until_ready
@@ -100,7 +101,7 @@ def run_one(role: Annotated[Role, typer.Argument(help="sender, receiver, fold, m
     if PARENT_VARIABLE not in os.environ:  # else `up` has told them once for all
         _echo(settings)
     try:
-        uvloop.run(run_role(role, settings))
+        uvloop.run(deadman.guarded(run_role(role, settings)))
     except OtherSystemError as error:
         raise CannotError(str(error)) from None
     except OSError as error:
@@ -116,6 +117,8 @@ def run_one(role: Annotated[Role, typer.Argument(help="sender, receiver, fold, m
         # the last place: logged without secrets, then started again by a supervisor
         log.exception("role ended by an error")
         raise typer.Exit(1) from None
+    finally:
+        deadman.disarm()
 
 
 def simulator(context: typer.Context) -> None:

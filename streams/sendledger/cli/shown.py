@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sendledger.domain.policies import DEFAULT
 from sendledger.tables import latencies, rates
 from sendledger_schemas.states import BUCKETS
 
@@ -30,14 +31,30 @@ def campaigns(snapshot: Sequence[Json]) -> Table:
     return table
 
 
+def imbalances(snapshot: Sequence[Json]) -> list[str]:
+    """A line for each campaign whose buckets do not add up: it must never be there (P6)."""
+    return [
+        f"WRONG NUMBERS: of {campaign['campaign_id']} {campaign['counts']['requested']} messages were requested, but "
+        f"its buckets add up to {campaign['counts']['requested'] - campaign['imbalance']}: run `sendledger verify`"
+        for campaign in snapshot
+        if campaign["imbalance"]
+    ]
+
+
 def one(campaign: Json) -> RenderableType:
     """All about one campaign: why it stands as it does, errors, rates, latencies, the receiver's gaps."""
-    lines = [f"as of {campaign['as_of']}"]
+    policy = "" if campaign["policy"] == DEFAULT else f", settled by {campaign['policy']}"
+    clock = {None: "", "log": ", as it was known then", "provider": ", what had happened by then"}[
+        campaign.get("clock")
+    ]
+    lines = [f"as of {campaign['as_of']}{clock}{policy}"]
     if campaign["state_reason"] or campaign["state_by"]:
         lines.append(f"{campaign['state']} by {campaign['state_by']}: {campaign['state_reason'] or 'no reason given'}")
     for title, name in (("errors", "error_codes"), ("details", "details"), ("quality", "quality")):
         found = ", ".join(f"{key} {count}" for key, count in campaign[name].items() if count)
         lines.append(f"{title}: {found or 'none'}")
+    counts = campaign["counts"]
+    lines.append(f"balance: {counts['requested']} requested, {campaign['imbalance']} of them in no bucket or in two")
     lines += [f"receiver away from {gap['from']} to {gap['to']}" for gap in campaign["receiver_gaps"]]
     return Group(*(Text(line) for line in lines), rates(campaign["rates"]), latencies(campaign["latency_seconds"]))
 

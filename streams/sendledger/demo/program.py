@@ -16,14 +16,18 @@ from rich.console import Console
 from rich.live import Live
 
 from sendledger import up
+from sendledger.demo import report as shown
 from sendledger.demo.client import Client, Submitted, client
 from sendledger.demo.compare import Compared, compare, document, ours
 from sendledger.demo.progress import Watch, lag_of
-from sendledger.demo.report import Picture, comparison, line, live, summary
+from sendledger.demo.report import Picture, comparison, line, live
 from sendledger.demo.scenario import Campaign, Scenario, scenario
 from sendledger.demo.stage import Stage, stage
+from sendledger.domain.verification import summary
 from sendledger.edges.readiness import until_ready
 from sendledger.edges.signals import cancel_on_signals
+from sendledger.edges.verify.program import Options as Verification
+from sendledger.edges.verify.program import verify
 from sendledger.simulator.ledger_reader import read_ledger
 from sendledger.wiring import Role
 from sendledger_schemas.ids import message_id
@@ -62,12 +66,13 @@ async def play(options: Options, console: Console) -> bool:
     assert me is not None  # noqa: S101 — a coroutine runs in a task
     cancel_on_signals(me)
     compared: list[Compared] = []
+    proved: list[bool] = []
     try:
         with _directory(options.keep) as directory:
-            await _play(options, console, directory, compared)
+            await _play(options, console, directory, compared, proved)
     except asyncio.CancelledError:
         console.print("stopped")
-    return bool(compared) and all(campaign.agrees for campaign in compared)
+    return bool(compared) and all(campaign.agrees for campaign in compared) and all(proved)
 
 
 @contextlib.contextmanager
@@ -83,7 +88,9 @@ def _directory(keep: Path | None) -> Iterator[Path]:
     yield keep.resolve()
 
 
-async def _play(options: Options, console: Console, directory: Path, compared: list[Compared]) -> None:
+async def _play(
+    options: Options, console: Console, directory: Path, compared: list[Compared], proved: list[bool]
+) -> None:
     story = scenario(messages=options.messages, campaigns=options.campaigns, seed=options.seed)
     rate = rate_for(options.messages)
 
@@ -103,6 +110,9 @@ async def _play(options: Options, console: Console, directory: Path, compared: l
             await _watch(watch, show, there, story, options, limit=_SLACK + 3 * options.messages / rate)
             compared += await _agreed(api_client, there, story, batches, kill=options.kill)
             await _report(console, api_client, story, compared)
+            report = await verify(settings, Verification())
+            console.print(summary(report), markup=False, highlight=False, soft_wrap=True)
+            proved.append(not report.differences)
             _write(options, compared)
             if console.is_terminal:
                 _invite(console, there)
@@ -204,7 +214,7 @@ async def _in_doubt(api: Client, campaign: Campaign, submitted: Submitted) -> fr
 
 async def _report(console: Console, api: Client, story: Scenario, compared: Sequence[Compared]) -> None:
     for campaign in story.campaigns:
-        console.print(summary(campaign.campaign_id, await api.campaign(campaign.campaign_id)))
+        console.print(shown.summary(campaign.campaign_id, await api.campaign(campaign.campaign_id)))
     console.print()
     console.print(comparison(compared))
     for result in compared:

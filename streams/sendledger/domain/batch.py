@@ -6,12 +6,12 @@ become: a head a fact would cost several times as much (measured).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
-from sendledger.domain.contribution import day_at
+from sendledger.domain.contribution import HOUR, days_of_hours
 from sendledger.domain.facts import Accepted, Fact, Postback, micros
 from sendledger.domain.message import NOTHING_READ, POSTBACKS, Message, Offsets, evolve, initial, joined
 from sendledger.domain.postbacks import NO_TRACKING, Tracking, owned, received
@@ -53,27 +53,33 @@ class Shelf(Generic[_K, _D]):
         self.loaded: dict[_K, _D | None] = {}
         self.now: dict[_K, _D] = {}
 
-    def missing(self, names: Iterable[_K]) -> list[_K]:
-        """Those that were not loaded yet; `names` has each once."""
+    def fetch(self, names: Iterable[_K], load: Load) -> None:
+        """Load those that were not loaded yet; `names` has each once."""
+        loaded, key = self.loaded, self._key
+        missing = [name for name in names if name not in loaded]
+        if missing:
+            self._put(missing, load(list(map(key, missing))))
+
+    def fetch_of(self, names: Mapping[_K, str], heads: Mapping[str, Head | None], load: Load) -> None:
+        """`fetch` for documents of recipients (name → recipient): whoever had no head has none of them."""
         loaded = self.loaded
-        return [name for name in names if name not in loaded] if loaded else list(names)
+        missing = [name for name, recipient in names.items() if name not in loaded and heads[recipient] is not None]
+        self.fetch(missing, load)
 
-    def keys(self, names: list[_K]) -> list[bytes]:
-        """Their keys in the store."""
-        return list(map(self._key, names))
-
-    def put(self, names: list[_K], raws: Sequence[bytes | None]) -> None:
+    def _put(self, names: Iterable[_K], raws: Sequence[bytes | None]) -> None:
         """Documents as the store has them."""
+        loaded, now, decode = self.loaded, self.now, self._decode
         for name, raw in zip(names, raws, strict=True):
             if raw is None:
-                self.loaded[name] = None
+                loaded[name] = None
             else:
-                self.loaded[name] = self.now[name] = self._decode(raw)
+                loaded[name] = now[name] = decode(raw)
 
-    def changes(self) -> Iterator[tuple[bytes, bytes]]:
-        """What differs from the store, encoded."""
-        loaded, key = self.loaded, self._key
-        return ((key(name), _encode(now)) for name, now in self.now.items() if now is not loaded.get(name))
+    def change(self, name: _K, into: dict[bytes, bytes]) -> None:
+        """Encode what differs from the store."""
+        now = self.now.get(name)
+        if now is not None and now is not self.loaded.get(name):
+            into[self._key(name)] = _encode(now)
 
 
 class View:
@@ -125,17 +131,23 @@ class View:
         return facts_of(message, mine, adopted), mine
 
 
-class _Moves:
-    """What the batch tells of one recipient. `touched`: messages to settle; `evolved`: with facts of their own."""
+class Moves:
+    """What the batch tells of one recipient.
 
-    __slots__ = ("days", "evolved", "names", "to", "touched")
+    `evolved`: messages with new facts of their own; `touched`: these, and those whose TRACKINGIDs moved; `names`:
+    TRACKINGIDs that moved; `hours`: in which new postbacks came; `to`: last offsets of the new facts. `before`, `head`:
+    its head before the batch and, once that is finished, after it.
+    """
+
+    __slots__ = ("before", "evolved", "head", "hours", "names", "to", "touched")
 
     def __init__(self) -> None:
-        self.touched: set[str] = set()
         self.evolved: set[str] = set()
+        self.touched = self.evolved
         self.names: set[str] = set()
-        self.days: set[str] = set()
+        self.hours: set[int] = set()
         self.to = list(NOTHING_READ)
+        self.before = self.head = EMPTY
 
 
 class Batch:
@@ -148,38 +160,32 @@ class Batch:
         self._trackings: Shelf[Pair, Tracking] = Shelf(Tracking, tracking_key)
         self.before = View(self._heads.loaded, self._messages.loaded, self._trackings.loaded)
         self.after = View(self._heads.now, self._messages.now, self._trackings.now)
-        self._moves: dict[str, _Moves] = {}
+        self.moves: dict[str, Moves] = {}
 
     def prefetch(self, records: Sequence[tuple[int, int, Fact]]) -> None:
-        """Load what the facts name, in one read of many keys."""
-        heads: dict[str, None] = {}
-        messages: dict[str, None] = {}
-        trackings: dict[Pair, None] = {}
-        for _, _, fact in records:
-            data = fact.data
-            recipient = data.recipient_id
-            heads[recipient] = None
-            if isinstance(fact, Postback):
-                trackings[recipient, fact.data.tracking_id or ""] = None
-            else:
-                messages[fact.data.message_id] = None
-                if isinstance(fact, Accepted):
-                    trackings[recipient, fact.data.tracking_id] = None
-        self._fetch(heads, messages, trackings)
+        """Load what the facts name: the heads, then what the recipients with a head have.
 
-    def _fetch(self, heads: Iterable[str], messages: Iterable[str], trackings: Iterable[Pair]) -> None:
-        some, more, most = (
-            self._heads.missing(heads),
-            self._messages.missing(messages),
-            self._trackings.missing(trackings),
-        )
-        keys = self._heads.keys(some) + self._messages.keys(more) + self._trackings.keys(most)
-        if keys:
-            raws = self._load(keys)
-            split = len(some) + len(more)
-            self._heads.put(some, raws[: len(some)])
-            self._messages.put(more, raws[len(some) : split])
-            self._trackings.put(most, raws[split:])
+        Whoever has no head has nothing: the first fact of a recipient makes it. While a log is folded anew most have
+        none, and two of three reads are saved.
+        """
+        messages: dict[str, str] = {}
+        trackings: dict[Pair, str] = {}
+        heads: dict[str, None] = {}
+        for _, _, fact in records:
+            if isinstance(fact, Postback):
+                recipient = fact.data.recipient_id
+                heads[recipient] = None
+                trackings[recipient, fact.data.tracking_id or ""] = recipient
+            else:
+                data = fact.data
+                heads[data.recipient_id] = None
+                messages[data.message_id] = data.recipient_id
+                if isinstance(fact, Accepted):
+                    trackings[data.recipient_id, fact.data.tracking_id] = data.recipient_id
+        self._heads.fetch(heads, self._load)
+        known = self._heads.loaded
+        self._messages.fetch_of(messages, known, self._load)
+        self._trackings.fetch_of(trackings, known, self._load)
 
     def step(self, topic: int, offset: int, fact: Fact) -> None:
         """Evolve the documents by one fact."""
@@ -187,29 +193,23 @@ class Batch:
             self._postback(offset, fact)
             return
         data = fact.data
-        message_id = data.message_id
+        message_id, recipient = data.message_id, data.recipient_id
         messages = self._messages.now
-        message = messages[message_id] = evolve(messages.get(message_id) or initial(fact), offset, fact)
-        moves = self._move(data.recipient_id, topic, offset)
-        moves.touched.add(message_id)
+        messages[message_id] = evolve(messages.get(message_id) or initial(fact), offset, fact)
+        moves = self.moves.get(recipient) or self._moved(recipient)
         moves.evolved.add(message_id)
-        if isinstance(fact, Accepted):
-            self._own(moves, message, offset, fact.data.tracking_id)
-
-    def _move(self, recipient: str, topic: int, offset: int) -> _Moves:
-        moves = self._moves.get(recipient)
-        if moves is None:
-            moves = self._moves[recipient] = _Moves()
         moves.to[topic] = max(moves.to[topic], offset)
+        if isinstance(fact, Accepted):
+            self._own(moves, message_id, offset, (recipient, fact.data.tracking_id))
+
+    def _moved(self, recipient: str) -> Moves:
+        moves = self.moves[recipient] = Moves()
         return moves
 
-    def _own(self, moves: _Moves, message: Message, offset: int, tracking_id: str) -> None:
-        name = message.recipient_id, tracking_id
-        known = self._trackings.now.get(name, NO_TRACKING)
-        self._trackings.now[name] = owned(known, message.message_id, offset)
-        moves.names.add(tracking_id)
-        if known.message_id is not None:
-            moves.touched.add(known.message_id)
+    def _own(self, moves: Moves, message_id: str, offset: int, name: Pair) -> None:
+        trackings = self._trackings.now
+        trackings[name] = owned(trackings.get(name, NO_TRACKING), message_id, offset)
+        moves.names.add(name[1])
 
     def _postback(self, offset: int, fact: Postback) -> None:
         data = fact.data
@@ -217,54 +217,58 @@ class Batch:
         if claim is None:
             return  # other origins and unknown codes are kept as events and left unfolded (PROVIDER, postbacks 4)
         name = recipient, tracking_id
-        tracking = received(self._trackings.now.get(name, NO_TRACKING), offset, fact, claim)
-        self._trackings.now[name] = tracking
-        moves = self._move(recipient, POSTBACKS, offset)
+        trackings = self._trackings.now
+        trackings[name] = received(trackings.get(name, NO_TRACKING), offset, fact, claim)
+        moves = self.moves.get(recipient) or self._moved(recipient)
         moves.names.add(tracking_id)
-        moves.days.add(day_at(micros(data.received_at)))
-        if tracking.message_id is not None:
-            moves.touched.add(tracking.message_id)
+        moves.hours.add(micros(data.received_at) // HOUR)
+        moves.to[POSTBACKS] = max(moves.to[POSTBACKS], offset)
 
     def finish(self) -> None:
         """Make the heads, then load what they and the touched documents name."""
-        for recipient, moves in self._moves.items():
-            head = self._heads.now.get(recipient, EMPTY)
-            self._heads.now[recipient] = head_after(
-                head,
-                [self._messages.now[message_id] for message_id in moves.evolved],
-                {name: self._trackings.now[recipient, name] for name in moves.names},
-                joined(head.to, _offsets(moves.to)),
-                moves.days,
-            )
+        heads, messages, all_trackings = self._heads.now, self._messages.now, self._trackings.now
+        for recipient, moves in self.moves.items():
+            head = moves.before = heads.get(recipient, EMPTY)
+            evolved = [messages[message_id] for message_id in moves.evolved]
+            trackings = {name: all_trackings[recipient, name] for name in moves.names}
+            to = joined(head.to, _offsets(moves.to))
+            moves.head = heads[recipient] = head_after(head, evolved, trackings, to, days_of_hours(moves.hours))
+            for tracking in trackings.values():
+                if tracking.message_id is not None and tracking.message_id not in moves.touched:
+                    moves.touched = moves.touched | {tracking.message_id}
         self._load_related()
 
     def _load_related(self) -> None:
+        messages: set[str] = set()
         trackings: set[Pair] = set()
-        related: set[str] = set()
-        for recipient, moves in self._moves.items():
-            related |= moves.touched
-            for head in (self._heads.now[recipient], self._heads.loaded[recipient]):
-                if head is not None and (head.unanswered or head.unmatched):
-                    related.update(head.unanswered)
+        for recipient, moves in self.moves.items():
+            if moves.before is EMPTY:
+                continue  # all that there is of it came with this batch
+            messages |= moves.touched
+            for head in (moves.before, moves.head):
+                if head.unanswered or head.unmatched:
+                    messages.update(head.unanswered)
                     pair = lone_pair(head)
                     if pair is not None:
-                        related.add(pair[1])
+                        messages.add(pair[1])
                         trackings.add((recipient, pair[0]))
-        self._fetch((), related, trackings)
-        messages = self._messages.now
-        found = [messages[message_id] for message_id in related if message_id in messages]
-        self._fetch((), (), {(m.recipient_id, name) for m in found if m.attempts for name in tracking_ids(m)})
+        self._messages.fetch(messages, self._load)
+        for message in filter(None, map(self._messages.now.get, messages)):
+            trackings.update((message.recipient_id, name) for name in tracking_ids(message))
+        self._trackings.fetch(trackings, self._load)
 
-    def touched(self) -> Iterator[tuple[str, set[str]]]:
-        """Each recipient that has moved, and its messages whose own facts moved."""
-        return ((recipient, moves.touched) for recipient, moves in self._moves.items())
+    def to(self) -> Offsets:
+        """The last offsets of all facts of the batch."""
+        moved = [moves.to for moves in self.moves.values()]
+        return tuple(map(max, zip(*moved, strict=True))) if moved else NOTHING_READ
 
-    def documents(self) -> dict[bytes, bytes]:
-        """What changed, encoded."""
-        documents = dict(self._heads.changes())
-        documents.update(self._messages.changes())
-        documents.update(self._trackings.changes())
-        return documents
+    def changes(self, recipient: str, moves: Moves, into: dict[bytes, bytes]) -> None:
+        """The recipient's documents that differ from the store, encoded."""
+        self._heads.change(recipient, into)
+        for message_id in moves.evolved:
+            self._messages.change(message_id, into)
+        for name in moves.names:
+            self._trackings.change((recipient, name), into)
 
 
 def _offsets(to: list[int]) -> Offsets:

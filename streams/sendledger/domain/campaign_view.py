@@ -8,6 +8,8 @@ from typing import Any
 
 from sendledger.domain.campaigns import Control, Order
 from sendledger.domain.numbers import Numbers
+from sendledger.domain.policies import DEFAULT, under
+from sendledger.domain.settled import Policy
 from sendledger_schemas.postbacks import ReceiverAway
 from sendledger_schemas.states import CampaignState
 
@@ -20,15 +22,18 @@ def campaign_view(
     control: Control,
     gaps: Sequence[ReceiverAway],
     now: datetime,
+    *,
+    policy: Policy = DEFAULT,
 ) -> Json:
     """All fields of DESIGN §8. `state` None: registered, and nothing of it folded yet (its counts are 0)."""
-    numbers = numbers_of(state, now)
+    numbers = numbers_of(state, now, policy)
     orders = control.campaign(campaign_id)
     return {
         "campaign_id": campaign_id,
         "name": orders.name,
         "campaign_ref": orders.ref,
         "as_of": (now if state is None else state.as_of).isoformat(),
+        "policy": policy,
         **_standing(campaign_id, numbers, control),
         "counts": numbers.counts(),
         "quality": numbers.quality(),
@@ -49,11 +54,12 @@ def campaign_view(
     }
 
 
-def numbers_of(state: CampaignState | None, now: datetime) -> Numbers:
-    """The numbers of a published state."""
+def numbers_of(state: CampaignState | None, now: datetime, policy: Policy = DEFAULT) -> Numbers:
+    """The numbers of a published state, as a policy counts."""
     if state is None:
         return Numbers({}, {}, 0, now)
-    return Numbers(state.counters, state.series, state.orphans, now)
+    series = {day: under(counters, policy) for day, counters in state.series.items()}
+    return Numbers(under(state.counters, policy), series, state.orphans, now)
 
 
 def _standing(campaign_id: str, numbers: Numbers, control: Control) -> Json:

@@ -19,6 +19,7 @@ from sendledger_schemas.campaigns import (
     CampaignRegistered,
     CampaignResumed,
     RateSet,
+    RepublishAsked,
     SystemRegistered,
 )
 from sendledger_schemas.envelope import Event
@@ -32,6 +33,7 @@ ControlEvent = (
     | CampaignResumed
     | CampaignCancelled
     | RateSet
+    | RepublishAsked
     | SystemRegistered
 )
 
@@ -117,6 +119,8 @@ class Control:
                 self._stand(data.campaign_id, offset, at, data)
             case BatchRegistered():
                 pass  # arbitrated by those who take requests, by the same log
+            case RepublishAsked():
+                pass  # no order about sending: fold and merge answer it
             case _:
                 assert_never(data)
 

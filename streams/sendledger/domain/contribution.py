@@ -13,15 +13,18 @@ are a function of the set of states, never `+= 1` a record (DESIGN §5). Names, 
     conflicted, late, repeat        two different finals; receipt after the deadline; postbacks seen again
     <day>/m:<minute>:<what>         series: accepted, delivered, failed; `h:<hour>` after the message's first 6 hours
     <day>/open:<hour>  <day>/carrier:<hour>  <day>/delivered:<hour>   by the hour of sending (epoch hours)
+    y:<policy>:<+ or ->:<counter>   what would be more or less under another policy (domain/policies.py)
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection
 from functools import lru_cache
 
-from sendledger.domain.postbacks import Notice, conflicted, detail_of, first_claim, means
+from sendledger.domain.policies import DEFAULT, OTHERS, dated, differences
+from sendledger.domain.postbacks import Notice, conflicted, detail_of, means
 from sendledger.domain.settled import Facts, Policy, bucket, counting
 
 SECOND = 1_000_000
@@ -87,20 +90,39 @@ def _named(prefix: str, name: str) -> str:
     return f"{prefix}:{name}"
 
 
+@lru_cache(maxsize=4096)
+def _carried(operator_id: str, where: str) -> str:
+    return f"o:{operator_id}:{where}"
+
+
 def day_at(at: int) -> str:
     """µs → YYYY-MM-DD, UTC."""
     return _day(at // HOUR)
 
 
-def days_at(moments: Iterable[int]) -> set[str]:
+def days_at(moments: Collection[int]) -> frozenset[str]:
     """The days of several moments (µs)."""
-    return {_day(hour) for hour in {at // HOUR for at in moments}}
+    if not moments:
+        return frozenset()
+    first, last = min(moments) // HOUR, max(moments) // HOUR
+    return _days_of_hour(first) if first == last else days_of_hours({at // HOUR for at in moments})
+
+
+def days_of_hours(hours: Collection[int]) -> frozenset[str]:
+    """The days of several hours since 1970."""
+    if len(hours) == 1:
+        return _days_of_hour(*hours)
+    return frozenset(_day(hour) for hour in hours)
+
+
+@lru_cache(maxsize=4096)
+def _days_of_hour(hour: int) -> frozenset[str]:
+    return frozenset((_day(hour),))
 
 
 def day_of(counter: str) -> str | None:
     """The day of a series counter; None for one of the campaign's main record."""
-    day, slash, _ = counter.partition("/")
-    return day if slash else None
+    return counter[:10] if dated(counter) else None
 
 
 def _series(requested_at: int, at: int, what: str) -> str:
@@ -121,9 +143,8 @@ def contribution(facts: Facts, policy: Policy = "first-final") -> tuple[str, ...
         return ()
     where = bucket(facts, policy)
     bag = ["requested", _named("b", where)]
-    operator = operator_of(facts)
-    if operator is not None:
-        bag.append(f"o:{operator}:{where}")
+    if facts.operator_id is not None:
+        bag.append(_carried(facts.operator_id, where))
     if facts.outline.attempts:
         _calls(facts, request.at, bag)
     if facts.notices:
@@ -137,7 +158,19 @@ def contribution(facts: Facts, policy: Policy = "first-final") -> tuple[str, ...
         bag.append(_named("s", str(request.not_before // MINUTE)))
     if facts.repeats:
         bag.extend(["repeat"] * facts.repeats)
+    if len(facts.final) > 1 and policy == DEFAULT:
+        bag.extend(_otherwise(facts, bag))
     return tuple(bag)
+
+
+def _otherwise(facts: Facts, bag: list[str]) -> list[str]:
+    """What would be different under the policies by which another of the final claims counts."""
+    ours, names = Counter(bag), list[str]()
+    for policy in OTHERS:
+        if counting(facts.final, policy) is not facts.final[0]:
+            theirs = Counter(contribution(facts, policy))
+            names.extend(differences(policy, (theirs - ours).elements(), (ours - theirs).elements()))
+    return names
 
 
 def _calls(facts: Facts, requested_at: int, bag: list[str]) -> None:
@@ -161,18 +194,14 @@ def _calls(facts: Facts, requested_at: int, bag: list[str]) -> None:
 def _receipts(facts: Facts, requested_at: int, policy: Policy, bag: list[str]) -> None:
     brief, notices, final = facts.outline, facts.notices, facts.final
     hour = brief.began // HOUR
-    sent = first_claim(notices, "sent")
+    sent = facts.sent
     bag.append("accepted_ever")
     if sent is not None or final:
         bag.append("carrier")
         bag.append(_hour_counter(hour, "carrier"))
     if sent is not None and brief.accepted is not None:
         bag.append(_latency("carrier", brief.accepted.at, sent.received_at))
-    bag.extend(
-        _latency("receipt_lag", notice.provider_at, notice.received_at)
-        for notice in notices
-        if notice.provider_at is not None
-    )
+    bag += [_latency("receipt_lag", n.provider_at, n.received_at) for n in notices if n.provider_at is not None]
     settled = counting(final, policy)
     if settled is None:
         bag.append(_hour_counter(hour, "open"))
@@ -195,12 +224,3 @@ def _settled(settled: Notice, sent: Notice | None, requested_at: int, bag: list[
     bag.append(_latency("end_to_end", requested_at, settled.received_at))
     if sent is not None and sent.provider_at is not None and settled.provider_at is not None:
         bag.append(_latency("handset", sent.provider_at, settled.provider_at))
-
-
-def operator_of(facts: Facts) -> str | None:
-    """The carrier: as a postback names it, or else as the request did."""
-    for notice in facts.notices:
-        if notice.operator_id:
-            return notice.operator_id
-    request = facts.message.request
-    return None if request is None else request.operator_id

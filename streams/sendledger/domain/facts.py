@@ -6,9 +6,11 @@ Times are UTC microseconds since 1970 (int), so that state compares and subtract
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from sendledger_schemas.attempts import RequestPosition, WithheldReason
 from sendledger_schemas.decisions import Resolution
@@ -19,32 +21,43 @@ from sendledger_schemas.responses import UnansweredReason
 __all__ = ["Fact", "MessageFact", "RequestPosition", "decode_fact", "micros"]
 
 _SECOND = 1_000_000
+_DAY = 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Bounds, so that no record can make a document, or a record of ours, that nobody can write.
+_Id = Annotated[str, Meta(min_length=1, max_length=64)]
+_CampaignId = Annotated[str, Meta(min_length=1, max_length=128)]
+_Words = Annotated[str, Meta(max_length=4096)]
+_TrackingId = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+_Instant = Annotated[datetime, Meta(tz=True)]
 
 
 def micros(when: datetime) -> int:
     """An aware datetime as microseconds since 1970, UTC."""
-    return round(when.timestamp() * _SECOND)
+    since = when - _EPOCH
+    return (since.days * _DAY + since.seconds) * _SECOND + since.microseconds
 
 
 class _Data(msgspec.Struct, frozen=True, gc=False):
-    message_id: str
-    campaign_id: str
-    recipient_id: str
+    message_id: _Id
+    campaign_id: _CampaignId
+    recipient_id: _Id
 
 
 class RequestedData(_Data, frozen=True, gc=False):
     """Of `sendledger.send-requested.v1`. `to` is read for its last 3 digits only, and not kept (P7)."""
 
     to: str
-    operator_id: str | None = None
-    not_before: datetime | None = None
-    expires_at: datetime | None = None
+    operator_id: _Words | None = None
+    not_before: _Instant | None = None
+    expires_at: _Instant | None = None
 
 
 class StartedData(_Data, frozen=True, gc=False):
     """Of `sendledger.attempt-started.v1`."""
 
-    attempt: int
+    attempt: _Number
 
 
 class WithheldData(_Data, frozen=True, gc=False):
@@ -56,62 +69,62 @@ class WithheldData(_Data, frozen=True, gc=False):
 class AcceptedData(_Data, frozen=True, gc=False):
     """Of `sendledger.send-accepted.v1`."""
 
-    attempt: int
-    tracking_id: str
+    attempt: _Number
+    tracking_id: _TrackingId
 
 
 class RejectedData(_Data, frozen=True, gc=False):
     """Of `sendledger.send-rejected.v1`."""
 
-    attempt: int
-    error_code: str
+    attempt: _Number
+    error_code: _Words
 
 
 class ThrottledData(_Data, frozen=True, gc=False):
     """Of `sendledger.send-throttled.v1`."""
 
-    attempt: int
-    error_code: str
-    retry_at: datetime
+    attempt: _Number
+    error_code: _Words
+    retry_at: _Instant
 
 
 class NotSentData(_Data, frozen=True, gc=False):
     """Of `sendledger.send-not-sent.v1`."""
 
-    attempt: int
-    reason: str
+    attempt: _Number
+    reason: _Words
 
 
 class UnansweredData(_Data, frozen=True, gc=False):
     """Of `sendledger.send-unanswered.v1`."""
 
-    attempt: int
+    attempt: _Number
     reason: UnansweredReason
 
 
 class ResolvedData(_Data, frozen=True, gc=False):
     """Of `sendledger.doubt-resolved.v1`."""
 
-    attempt: int
+    attempt: _Number
     resolution: Resolution
 
 
 class PostbackData(msgspec.Struct, frozen=True, gc=False):
     """Of `sendledger.postback-received.v1`: no message id, it carries none; `raw` is not read."""
 
-    recipient_id: str
-    received_at: datetime
+    recipient_id: _Id
+    received_at: _Instant
     claim: Claim | None = None
-    detail: str | None = None
-    tracking_id: str | None = None
-    history_id: str | None = None
-    operator_id: str | None = None
-    provider_time: datetime | None = None
+    detail: _Words | None = None
+    tracking_id: _Words | None = None
+    history_id: _Words | None = None
+    operator_id: _Words | None = None
+    provider_time: _Instant | None = None
 
 
 class _Envelope(msgspec.Struct, frozen=True, gc=False, tag_field="type"):
-    id: str
-    time: datetime
+    id: _Words
+    time: _Instant
 
 
 class Requested(_Envelope, frozen=True, gc=False, tag="sendledger.send-requested.v1"):
@@ -188,14 +201,14 @@ def decode_fact(raw: bytes) -> Fact:
     """Bytes of a record's value → Fact. Errors: UnreadableEvent (dead letter), UnknownVersion (stop the worker)."""
     try:
         return _decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _fault(raw, error) from None
 
 
 def _fault(raw: bytes, error: Exception) -> UnreadableEvent:
     try:
         type_name = msgspec.json.decode(raw, type=_Typed).type
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return UnreadableEvent("not a JSON object with a type")
     model_of(type_name)  # raises for what is no event of ours
     # msgspec's messages name fields and types, but an invalid enum value is quoted: keep only the path.

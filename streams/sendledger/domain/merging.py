@@ -10,16 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 
 from sendledger.domain.partial import NO_CAMPAIGN, bounded
+from sendledger.domain.policies import differing, stem
 
 Counters = dict[str, int]
 _ORPHANS = "orphans:"
 MAX_STATE_BYTES = 3 << 20
 """Of one campaign's state; below the largest record that the topics take."""
 _MINUTES_AN_HOUR = 60
+
+
+_Count = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+_Offset = Annotated[int, msgspec.Meta(ge=-1, le=2**53)]
+"""Bounds, so that no record makes a sum that cannot be published."""
 
 
 class PartialRecord(msgspec.Struct, frozen=True):
@@ -29,9 +36,9 @@ class PartialRecord(msgspec.Struct, frozen=True):
     partition: int
     slot: int
     counters: msgspec.Raw
-    from_: dict[str, int] = msgspec.field(name="from")
-    to: dict[str, int]
-    version: int
+    from_: dict[str, _Offset] = msgspec.field(name="from")
+    to: dict[str, _Offset]
+    version: _Count
     fold_version: int
     topic_ids: dict[str, str]
     day: str | None = None
@@ -39,13 +46,22 @@ class PartialRecord(msgspec.Struct, frozen=True):
 
 
 decode_partial = msgspec.json.Decoder(PartialRecord).decode
-"""Bytes → PartialRecord. Errors: msgspec.MsgspecError."""
-_decode_counters = msgspec.json.Decoder(Counters).decode
+"""Bytes → PartialRecord. Errors: those in UNREADABLE."""
+UNREADABLE = (msgspec.MsgspecError, RecursionError)
+"""What decoding raises for bytes that are no partial; RecursionError for thousands of nested brackets."""
+_decode_counters = msgspec.json.Decoder(dict[str, _Count]).decode
 
 
 def rank(partial: PartialRecord) -> tuple[int, int, int, bool]:
-    """Of two partials of one campaign, partition and day, the greater is to be believed."""
-    return -sum(partial.from_.values()), partial.version, partial.fold_version, partial.archived
+    """Of two partials of one campaign, partition and day, the greater is to be believed.
+
+    Orphans begin anew where the log was cut, and count what was cut as read: of them the one that has read further.
+    """
+    counts_back = -sum(partial.from_.values())
+    first = (counts_back, partial.version)
+    if partial.campaign_id == NO_CAMPAIGN:
+        first = (partial.version, counts_back)
+    return *first, partial.fold_version, partial.archived
 
 
 def add(into: Counters, counters: Mapping[str, int]) -> None:
@@ -90,14 +106,19 @@ class Merging:
         self._campaigns: dict[str, _Campaign] = {}
 
     def offer(self, partial: PartialRecord) -> bool:
-        """Take a partial if it is the best known. Returns whether the campaign's numbers may have changed."""
+        """Take a partial if it is the best known. Returns whether the campaign's numbers may have changed.
+
+        Errors: those in UNREADABLE, for counters that are none; what was known before stands.
+        """
         if partial.topic_ids != self._topic_ids:
             return False
-        campaign = self._campaigns.setdefault(partial.campaign_id, _Campaign())
         place = partial.partition, partial.day
+        campaign = self._campaigns.get(partial.campaign_id) or _Campaign()
         known = campaign.best.get(place)
         if known is not None and rank(partial) <= rank(known):
             return False
+        _decode_counters(partial.counters)
+        self._campaigns[partial.campaign_id] = campaign
         campaign.best[place] = partial
         campaign.sums.pop(partial.day, None)
         return True
@@ -166,10 +187,11 @@ def coarse(counters: Counters) -> Counters:
     """`<day>/m:<minute>:<what>` → `<day>/h:<hour>:<what>`."""
     result: Counters = {}
     for name, count in counters.items():
-        day, _, counter = name.partition("/")
+        head, dated = stem(name)
+        day, _, counter = dated.partition("/")
         kind, _, rest = counter.partition(":")
         number, _, what = rest.partition(":")
-        key = f"{day}/h:{int(number) // _MINUTES_AN_HOUR}:{what}" if kind == "m" else name
+        key = differing(head, f"{day}/h:{int(number) // _MINUTES_AN_HOUR}:{what}") if kind == "m" else name
         result[key] = result.get(key, 0) + count
     return result
 

@@ -27,7 +27,7 @@ End = Literal["accepted", "rejected", "throttled", "not_sent", "resolved", "rese
 
 
 class _Doc(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults=True):
-    """A part of the stored state: msgpack arrays, small and quick."""
+    """A part of the stored state: msgpack arrays, small and quick. Values without cycles: the collector may pass by."""
 
 
 class Request(_Doc, frozen=True, gc=False):
@@ -92,7 +92,7 @@ class Attempt(_Doc, frozen=True, gc=False):
     decision: Decision | None = None
 
 
-class Message(_Doc, frozen=True):
+class Message(_Doc, frozen=True, gc=False):
     """All facts about one message that its own events carry."""
 
     message_id: str
@@ -114,16 +114,24 @@ def advanced(to: Offsets, topic: int, offset: int) -> Offsets:
     """`to` moved up to include one more fact."""
     if offset <= to[topic]:
         return to
-    return (*to[:topic], offset, *to[topic + 1 :])  # type: ignore[return-value]  # mypy can't count a spliced tuple
+    moved = [*to]  # half the price of splicing
+    moved[topic] = offset
+    return (moved[0], moved[1], moved[2], moved[3], moved[4])
 
 
 def joined(one: Offsets, other: Offsets) -> Offsets:
     """The greater of two `to`, topic by topic."""
     if one == other:
         return one
-    a, b, c, d, e = one  # spelled out: twice as fast as a loop, and asked for with every fact
+    a, b, c, d, e = one  # spelled out: four times as fast as a loop over max(), and asked for all the time
     v, w, x, y, z = other
-    return (max(a, v), max(b, w), max(c, x), max(d, y), max(e, z))
+    return (
+        a if a >= v else v,  # noqa: FURB136
+        b if b >= w else w,  # noqa: FURB136
+        c if c >= x else x,  # noqa: FURB136
+        d if d >= y else y,  # noqa: FURB136
+        e if e >= z else z,  # noqa: FURB136
+    )
 
 
 _F = TypeVar("_F", Request, Claim, Response, Silence, Decision, Withholding)
@@ -134,14 +142,11 @@ def _first(known: _F | None, new: _F) -> _F:
 
 
 def evolve(message: Message, offset: int, fact: MessageFact) -> Message:
-    """One step. `offset`: where the fact stands in its own topic partition."""
+    """One step. `offset`: where the fact stands in its own topic partition. The usual facts are asked for first."""
     at = micros(fact.time)
     match fact:
         case facts.Requested(data=data):
             return _requested(message, offset, at, data)
-        case facts.Withheld(data=data):
-            withheld = _first(message.withheld, Withholding(offset, at, data.reason))
-            return _with(message, advanced(message.to, ATTEMPTS, offset), message.attempts, withheld)
         case facts.Started(data=data):
             known = message.attempts.get(data.attempt, _NO_ATTEMPT)
             attempt = Attempt(_first(known.claim, Claim(offset, at)), known.response, known.silence, known.decision)
@@ -156,6 +161,9 @@ def evolve(message: Message, offset: int, fact: MessageFact) -> Message:
             return _answered(message, data.attempt, response)
         case facts.NotSent(data=data):
             return _answered(message, data.attempt, Response(offset, at, "not_sent", code=data.reason))
+        case facts.Withheld(data=data):
+            withheld = _first(message.withheld, Withholding(offset, at, data.reason))
+            return _with(message, advanced(message.to, ATTEMPTS, offset), message.attempts, withheld)
         case facts.Unanswered(data=data):
             known = message.attempts.get(data.attempt, _NO_ATTEMPT)
             silence = _first(known.silence, Silence(offset, at, data.reason))

@@ -51,7 +51,7 @@ class Numbers:
 
     def imbalance(self) -> int:
         """`requested` less the sum of the buckets: 0, always (P6)."""
-        return self.main.get("requested", 0) - sum(self.main.get(f"b:{bucket}", 0) for bucket in BUCKETS)
+        return imbalance(self.main)
 
     def quality(self) -> Json:
         """How good the receipts are."""
@@ -116,6 +116,11 @@ class Numbers:
             return None
         first = _EPOCH + timedelta(minutes=min(minutes))
         return first if first > self.now else None
+
+
+def imbalance(counters: Counters) -> int:
+    """Messages in no bucket, less those in more than one: 0, always (P6). What each process tells as its metric."""
+    return counters.get("requested", 0) - sum(counters.get(f"b:{bucket}", 0) for bucket in BUCKETS)
 
 
 def _rate(numerator: int, denominator: int) -> Json:

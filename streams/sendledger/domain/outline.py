@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from sendledger.domain.message import Attempt, Message, Response, end_of, standing
 
 
-class Outline(NamedTuple):
+class Outline(msgspec.Struct, frozen=True, gc=False):
     """What the standing attempts come to. Times in µs.
 
     `began`: when the attempt that the provider took, or else the last one, began (without one: when it was asked for).

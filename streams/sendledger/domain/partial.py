@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from sendledger.domain.message import NOTHING_READ, Offsets, _Doc, joined
+from sendledger.domain.policies import differing, stem
 from sendledger_schemas.states import FOLD_VERSION
 from sendledger_schemas.topics import FOLD_SOURCES
 
@@ -46,7 +47,7 @@ def bounded(counters: Mapping[str, int]) -> Mapping[str, int]:
     if len(counters) <= MOST_NAMES:
         return counters
     weights: dict[str, Counter[str]] = {kind: Counter() for kind in _OPEN}
-    for name, count in counters.items():
+    for name, count in counters.items():  # what another policy says (`y`) has its names here too
         kind, _, rest = name.partition(":")
         if kind in weights and (chosen := _chosen(kind, rest)) != _OTHER:
             weights[kind][chosen] += count
@@ -56,10 +57,12 @@ def bounded(counters: Mapping[str, int]) -> Mapping[str, int]:
     }
     result: Counter[str] = Counter()
     for name, count in counters.items():
-        kind, _, rest = name.partition(":")
+        head, counter = stem(name)
+        kind, _, rest = counter.partition(":")
         chosen = _chosen(kind, rest)
         if kind in kept and chosen not in kept[kind]:
-            name = f"{kind}:{_OTHER}{rest[len(chosen) :]}"  # noqa: PLW2901 — the same count under another name
+            # the same count under another name
+            name = differing(head, f"{kind}:{_OTHER}{rest[len(chosen) :]}")  # noqa: PLW2901
         result[name] += count
     return dict(result)
 

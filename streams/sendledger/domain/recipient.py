@@ -17,7 +17,6 @@ from sendledger.domain.message import (
     _Doc,
     advanced,
     end_of,
-    joined,
     standing,
 )
 from sendledger.domain.postbacks import Tracking
@@ -27,7 +26,7 @@ ADOPTION_WINDOW = 72 * HOUR
 CLOCK_SLACK = 5 * MINUTE
 
 
-class Head(_Doc, frozen=True):
+class Head(_Doc, frozen=True, gc=False):
     """What must be at hand for every event of a recipient.
 
     `campaigns`: those that have a requested message to it; `unmatched`: TRACKINGID → number of its postbacks that no
@@ -55,13 +54,15 @@ def head_after(
         mine = {message.message_id for message in messages}
         candidates = tuple(c for c in candidates if c[0] not in mine)
     for message in messages:
-        if message.request is not None and message.campaign_id not in campaigns:
-            campaigns = tuple(sorted((*campaigns, message.campaign_id)))
+        if message.campaign_id not in campaigns and message.request is not None:
+            campaigns = _sorted((*campaigns, message.campaign_id))
+        if not _has_unclear(message):
+            continue
         open_ones = _candidates(message)
         if open_ones:
             candidates = tuple(sorted((*candidates, *open_ones)))
         if message.message_id not in unanswered and any(a.silence is not None for a in message.attempts.values()):
-            unanswered = tuple(sorted((*unanswered, message.message_id)))
+            unanswered = _sorted((*unanswered, message.message_id))
     new_days = [day for day in days if day not in head.days]
     return Head(
         campaigns,
@@ -69,8 +70,20 @@ def head_after(
         candidates,
         unanswered,
         to,
-        tuple(sorted((*head.days, *new_days))) if new_days else head.days,
+        _sorted((*head.days, *new_days)) if new_days else head.days,
     )
+
+
+def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(names)) if len(names) > 1 else names
+
+
+def _has_unclear(message: Message) -> bool:
+    """Whether any attempt has no response, or ever was unanswered: seldom, and only then is there more to ask."""
+    for attempt in message.attempts.values():  # noqa: SIM110 — any() costs three times as much
+        if attempt.response is None or attempt.silence is not None:
+            return True
+    return False
 
 
 def _candidates(message: Message) -> list[tuple[str, int]]:
@@ -83,13 +96,17 @@ def _candidates(message: Message) -> list[tuple[str, int]]:
 
 
 def _unmatched(unmatched: dict[str, int], trackings: Mapping[str, Tracking]) -> dict[str, int]:
-    counts = {name: len(t.notices) if t.message_id is None else 0 for name, t in trackings.items()}
-    if all(unmatched.get(name, 0) == count for name, count in counts.items()):
+    counts = {
+        name: 0 if tracking.message_id is not None else len(tracking.notices)
+        for name, tracking in trackings.items()
+        if tracking.message_id is None or name in unmatched
+    }
+    if not counts:
         return unmatched
     return {name: count for name, count in sorted({**unmatched, **counts}.items()) if count}
 
 
-def days_of(facts: Facts, head: Head) -> set[str]:
+def days_of(facts: Facts, head: Head) -> frozenset[str]:
     """The days whose series the message could ever count in: it only grows with the facts.
 
     A series record takes the `to` of all of these messages, so that of two records the one that is ≥ in every topic is
@@ -101,7 +118,12 @@ def days_of(facts: Facts, head: Head) -> set[str]:
     if message.request is not None:
         moments.append(message.request.at)
     for attempt in message.attempts.values():
-        moments += [fact.at for fact in (attempt.claim, attempt.response, attempt.silence) if fact is not None]
+        if attempt.claim is not None:
+            moments.append(attempt.claim.at)
+        if attempt.response is not None:
+            moments.append(attempt.response.at)
+        if attempt.silence is not None:
+            moments.append(attempt.silence.at)
     days = days_at(moments)
     return days.union(head.days) if message.message_id in head.unanswered else days
 
@@ -153,5 +175,5 @@ def offsets_of(message: Message, mine: dict[str, Tracking], head: Head) -> Offse
     to = message.to
     for tracking in mine.values():
         if tracking.message_id == message.message_id and tracking.last > to[POSTBACKS]:
-            to = joined(to, advanced(NOTHING_READ, POSTBACKS, tracking.last))
+            to = advanced(to, POSTBACKS, tracking.last)
     return to

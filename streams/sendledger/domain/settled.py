@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, assert_never
+from typing import Literal, assert_never
+
+import msgspec
 
 from sendledger.domain.message import Message
 from sendledger.domain.outline import Outline, outline
-from sendledger.domain.postbacks import Notice, finals, means
+from sendledger.domain.postbacks import Notice, earliest, finals, first_claim, means
 from sendledger_schemas.states import Bucket
 
 Policy = Literal["first-final", "last-final", "delivered-wins", "failure-wins"]
 
 
-class Facts(NamedTuple):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """A message with the postbacks that are its own: those of its TRACKINGIDs, and of one that it adopted.
 
-    `final`: its final claims by provider time.
+    `final`: its final claims by provider time; `sent`: the first *sent* claim by provider time; `operator_id`: the
+    carrier as the first postback names it that names one, or else as the request did.
     """
 
     message: Message
@@ -25,13 +28,22 @@ class Facts(NamedTuple):
     final: tuple[Notice, ...]
     repeats: int
     tracking_id: str | None
+    sent: Notice | None
+    operator_id: str | None
 
 
 def known(
     message: Message, notices: tuple[Notice, ...] = (), repeats: int = 0, tracking_id: str | None = None
 ) -> Facts:
     """Put a message and its postbacks together."""
-    return Facts(message, outline(message), notices, tuple(finals(notices)), repeats, tracking_id)
+    operator_id = None if message.request is None else message.request.operator_id
+    if not notices:
+        return Facts(message, outline(message), (), (), repeats, tracking_id, None, operator_id)
+    named = earliest([notice for notice in notices if notice.operator_id])
+    if named is not None:
+        operator_id = named.operator_id
+    sent = first_claim(notices, "sent")
+    return Facts(message, outline(message), notices, finals(notices), repeats, tracking_id, sent, operator_id)
 
 
 def counting(final: Sequence[Notice], policy: Policy = "first-final") -> Notice | None:

@@ -6,13 +6,14 @@ Bags are only collected while the batch goes on, and counted once at its end: th
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sendledger.domain.contribution import day_of
-from sendledger.domain.message import Offsets
+from sendledger.domain.message import Offsets, joined
 
 PartName = tuple[str, str | None]
+_NO_DAYS: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -21,13 +22,11 @@ class Tally:
 
     _before: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _after: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    _to: defaultdict[PartName, list[Offsets]] = field(default_factory=lambda: defaultdict(list))
+    _to: defaultdict[tuple[str, frozenset[str]], list[Offsets]] = field(default_factory=lambda: defaultdict(list))
 
-    def moved(self, campaign: str, to: Offsets, days: Iterable[str] = ()) -> None:
+    def moved(self, campaign: str, to: Offsets, days: frozenset[str] = _NO_DAYS) -> None:
         """Every part that a message could ever count in moves its `to`, whether its numbers change or not."""
-        self._to[campaign, None].append(to)
-        for day in days:
-            self._to[campaign, day].append(to)
+        self._to[campaign, days].append(to)
 
     def changed(self, campaign: str, before: tuple[str, ...], after: tuple[str, ...]) -> None:
         """One message's difference."""
@@ -44,8 +43,16 @@ class Tally:
             for name, by in change.items():
                 if by:
                     changes[campaign, day_of(name)][name] = by
-        for part, offsets in self._to.items():
-            to: Offsets = tuple(map(max, zip(*offsets, strict=True)))
+        for part, to in self._last().items():
             yield part, to, changes.pop(part, {})
         if changes:
             raise AssertionError(f"a counter changed in a part whose `to` did not move: {sorted(changes, key=str)}")
+
+    def _last(self) -> dict[PartName, Offsets]:
+        last: dict[PartName, Offsets] = {}
+        for (campaign, days), offsets in self._to.items():
+            to: Offsets = tuple(map(max, zip(*offsets, strict=True)))
+            for day in (None, *days):
+                part = campaign, day
+                last[part] = joined(last[part], to) if part in last else to
+        return last

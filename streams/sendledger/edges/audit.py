@@ -9,7 +9,7 @@ from sendledger_schemas.fields import format_instant
 
 _PREFIX = "sendledger."
 _SHOWN = ("message_id", "batch", "rows", "name", "campaign_ref", "reason", "automatic", "per_second", "attempt",
-          "resolution", "note", "partitions")  # fmt: skip
+          "resolution", "note", "partitions", "partition")  # fmt: skip
 
 
 def audit_entry(event: Event, *, topic: str, partition: int, offset: int) -> tuple[str, str, str | None, str]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sendledger.domain.policies import DEFAULT
 from sendledger_schemas.states import MessageState
 
 _SCHEMA = """
@@ -20,21 +21,31 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE messages (
     message_id TEXT PRIMARY KEY, campaign_id TEXT NOT NULL, bucket TEXT NOT NULL,
-    fold_version INTEGER NOT NULL, version INTEGER NOT NULL, document BLOB NOT NULL
+    fold_version INTEGER NOT NULL, version INTEGER NOT NULL, document BLOB NOT NULL, otherwise TEXT
 ) WITHOUT ROWID;
+CREATE INDEX conflicts ON messages (campaign_id, message_id) WHERE otherwise IS NOT NULL;
 CREATE INDEX by_bucket ON messages (campaign_id, bucket, message_id);
 CREATE INDEX by_campaign ON messages (campaign_id, message_id);
 CREATE TABLE audit (
     at TEXT NOT NULL, place TEXT NOT NULL, campaign_id TEXT, document TEXT NOT NULL, PRIMARY KEY (at, place)
 ) WITHOUT ROWID;
 """
-# Of two records for one key the one with the greater (fold_version, version) is the more complete (DESIGN §5).
+# Of two records for one key the one of the greater rank is the more complete (sendledger_schemas.states.rank).
 _PUT = """
-INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (message_id) DO UPDATE SET
     campaign_id = excluded.campaign_id, bucket = excluded.bucket, document = excluded.document,
-    fold_version = excluded.fold_version, version = excluded.version
-WHERE (excluded.fold_version, excluded.version) > (fold_version, version)
+    fold_version = excluded.fold_version, version = excluded.version, otherwise = excluded.otherwise
+WHERE (excluded.version, excluded.fold_version) > (version, fold_version)
+"""
+# Who is in a bucket by default and not elsewhere by the policy; and whom the policy puts there.
+_UNDER_POLICY = """
+SELECT document, message_id FROM messages
+    WHERE campaign_id = ? AND bucket = ? AND message_id > ? AND (otherwise IS NULL OR instr(otherwise, ?) = 0)
+UNION ALL
+SELECT document, message_id FROM messages
+    WHERE campaign_id = ? AND otherwise IS NOT NULL AND message_id > ? AND instr(otherwise, ?) > 0
+ORDER BY message_id LIMIT ?
 """
 _CHUNK = 500
 _Row = tuple[Any, ...]
@@ -51,7 +62,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Indexed:
-    """One message state as it is kept; `document` is the record's value."""
+    """One message state as it is kept. `document`: the record's value; `otherwise`: policy → bucket, if it differs."""
 
     message_id: str
     campaign_id: str
@@ -59,6 +70,18 @@ class Indexed:
     fold_version: int
     version: int
     document: bytes
+    otherwise: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which messages: those of one bucket (None: all), as they are settled under a policy."""
+
+    bucket: str | None = None
+    policy: str = DEFAULT
+
+
+EVERYTHING = Wanted()
 
 
 class MessageIndex:
@@ -80,7 +103,7 @@ class MessageIndex:
 
     def put(self, states: Iterable[Indexed], *, gone: Sequence[str] = ()) -> None:
         """Keep the states that are newer than what is there, and forget the keys in `gone` (tombstones)."""
-        rows = [(s.message_id, s.campaign_id, s.bucket, s.fold_version, s.version, s.document) for s in states]
+        rows = [_row(state) for state in states]
         with self._lock:
             self._connection.execute("BEGIN")
             self._connection.executemany(_PUT, rows)
@@ -102,19 +125,23 @@ class MessageIndex:
             found.update(row[0] for row in rows)
         return found
 
-    def page(self, campaign_id: str, *, bucket: str | None, after: str, limit: int) -> Page:
+    def page(self, campaign_id: str, wanted: Wanted = EVERYTHING, *, after: str, limit: int) -> Page:
         """Up to `limit` states of a campaign in the order of their ids, behind `after` ("" = from the first)."""
-        by_bucket = "" if bucket is None else "AND bucket = ?"
+        by_bucket = "" if wanted.bucket is None else "AND bucket = ?"
         query = f"SELECT document, message_id FROM messages WHERE campaign_id = ? {by_bucket} AND message_id > ? ORDER BY message_id LIMIT ?"  # noqa: E501, S608
-        rows = self._all(query, (campaign_id, *(() if bucket is None else (bucket,)), after, limit + 1))
+        arguments: _Row = (campaign_id, *(() if wanted.bucket is None else (wanted.bucket,)), after, limit + 1)
+        if wanted.policy != DEFAULT and wanted.bucket is not None:
+            query, policy, bucket = _UNDER_POLICY, f";{wanted.policy}=", f";{wanted.policy}={wanted.bucket};"
+            arguments = (campaign_id, wanted.bucket, after, policy, campaign_id, after, bucket, limit + 1)
+        rows = self._all(query, arguments)
         more = len(rows) > limit
         return Page(tuple(row[0] for row in rows[:limit]), rows[limit - 1][1] if more else None)
 
-    def pages(self, campaign_id: str, *, bucket: str | None) -> Iterator[Page]:
+    def pages(self, campaign_id: str, wanted: Wanted = EVERYTHING) -> Iterator[Page]:
         """All states of a campaign, page after page; each page is true when it is read."""
         after: str | None = ""
         while after is not None:
-            page = self.page(campaign_id, bucket=bucket, after=after, limit=_EXPORT_PAGE)
+            page = self.page(campaign_id, wanted, after=after, limit=_EXPORT_PAGE)
             yield page
             after = page.next
 
@@ -135,3 +162,11 @@ class MessageIndex:
     def _all(self, query: str, arguments: Sequence[object]) -> list[_Row]:
         with self._lock:
             return self._connection.execute(query, arguments).fetchall()
+
+
+def _row(state: Indexed) -> _Row:
+    others = None
+    if state.otherwise:
+        others = "".join(f";{policy}={bucket};" for policy, bucket in state.otherwise.items())
+    s = state
+    return s.message_id, s.campaign_id, s.bucket, s.fold_version, s.version, s.document, others

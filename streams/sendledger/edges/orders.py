@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from sendledger_schemas.campaigns import (
     CampaignPaused,
     CampaignResumed,
     RateSet,
+    RepublishAsked,
 )
 from sendledger_schemas.decisions import DoubtResolved, RecipientSuppressed, Resolution
 from sendledger_schemas.envelope import HEADERS, encode, event
@@ -67,6 +68,21 @@ class Orders:
         """Messages a second for the account, from now on."""
         data = RateSet(campaign_id=ACCOUNT, per_second=per_second, by=by)
         return await self._write(CAMPAIGNS, ACCOUNT, 0, data)
+
+    async def republish(
+        self,
+        campaign_id: str,
+        *,
+        by: str,
+        partition: int | None = None,
+        days: Sequence[str] = (),
+        messages: Sequence[str] = (),
+    ) -> int:
+        """The owners of these records shall publish them again as they have them (`verify --repair`)."""
+        data = RepublishAsked(
+            campaign_id=campaign_id, by=by, partition=partition, days=tuple(days), messages=tuple(messages)
+        )
+        return await self._write(CAMPAIGNS, campaign_id, 0, data)
 
     async def suppress(self, digits: str, *, by: str, reason: str = "") -> int:
         """This recipient (canonical digits) gets nothing more."""

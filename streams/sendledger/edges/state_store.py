@@ -1,12 +1,17 @@
 """The state of one partition on disk: documents, partials, cursor and origin, in one RocksDB (DESIGN §5).
 
-A store is a cache of a log: `Identity` says of which. What does not fit is thrown away and folded anew. The fold's own
-keys begin with a letter, the store's three with a zero byte. One WriteBatch a batch of records changes all of them
-together. It is not synced: after a power cut the store is older, but whole, and so is its cursor.
+A store is a cache of a log: `Identity` says of which. What does not fit, or is damaged, is thrown away and folded anew.
+The fold's own keys begin with a letter, the store's three with a zero byte. One WriteBatch a batch of records changes
+all of them together.
+
+There is no write-ahead log: the log of events is one. RocksDB puts whole batches, oldest first, into files of its own
+whenever some megabytes have come together (`keep` asks for it, `close` too), so what a crash leaves is older, but
+whole, and so is its cursor. With a write-ahead log a lost file of it was a hole in the state that nobody noticed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,30 +20,53 @@ from pathlib import Path
 
 import msgspec
 import structlog
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch, WriteBufferManager
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
 
 _CURSOR = b"\x00cursor"
 _IDENTITY = b"\x00identity"
 _ARCHIVED = b"\x00archived"
+_DAMAGED = "DAMAGED"
 _BLOCK_CACHE = 64 << 20  # bytes, shared by all stores of the process
 _WRITE_BUFFERS = 32 << 20  # bytes, shared by all stores of the process
 _WRITE_BUFFER = 8 << 20
 _BLOOM_BITS = 10
 _OPEN_FILES = 256
+_LARGEST_LOG = 1 << 20  # of what RocksDB tells of itself
+# What RocksDB says of files that are not as it left them. All else (no space, no permission, the lock) is said of the
+# machine: the state may be good, and throwing it away would not help.
+_SPOILED = ("Corruption", "IO error: No such file or directory", "Not implemented", "Invalid argument")
 
 _log = structlog.get_logger()
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Of which log a store is the state. `from_`: the first offset of each topic that it has folded."""
+    """Of which log, and which partition of it, a store is the state. `from_`: the first offset of each topic in it."""
 
     fold_version: int
     topic_ids: dict[str, str]
     from_: dict[str, int]
+    partition: int
 
 
 class SlotTakenError(Exception):
     """Another process has the directory of this slot."""
+
+
+class StoreError(Exception):
+    """The disk does not take or give the state. The message is RocksDB's; it names files, never content."""
+
+
+class DamagedStoreError(StoreError):
+    """The files are not as they were written; the next start folds this partition anew."""
 
 
 @contextmanager
@@ -57,9 +85,12 @@ def sole_user(directory: Path) -> Iterator[None]:
 class Memory:
     """The memory that all stores of a process share, so that it does not grow with the number of partitions."""
 
-    def __init__(self, block_cache: int = _BLOCK_CACHE, write_buffers: int = _WRITE_BUFFERS) -> None:
+    def __init__(
+        self, block_cache: int = _BLOCK_CACHE, write_buffers: int = _WRITE_BUFFERS, write_buffer: int = _WRITE_BUFFER
+    ) -> None:
         self.cache = Cache(block_cache)
         self.buffers = WriteBufferManager(write_buffers, allow_stall=False)
+        self._write_buffer = write_buffer
 
     def options(self) -> Options:
         """Options for one store."""
@@ -72,30 +103,53 @@ class Memory:
         options.create_if_missing(True)
         options.set_block_based_table_factory(table)
         options.set_write_buffer_manager(self.buffers)
-        options.set_write_buffer_size(_WRITE_BUFFER)
+        options.set_write_buffer_size(self._write_buffer)
         options.set_max_write_buffer_number(2)
-        options.set_max_total_wal_size(4 * _WRITE_BUFFER)
         options.set_compression_type(DBCompressionType.lz4())
         options.set_max_open_files(_OPEN_FILES)
         options.set_keep_log_file_num(2)
+        options.set_max_log_file_size(_LARGEST_LOG)
+        options.set_stats_dump_period_sec(0)
         options.set_max_background_jobs(2)
         return options
 
 
 class StateStore:
-    """An open store. Its cursor is the next offset to read of each source topic. Errors: whatever the disk says."""
+    """An open store. Its cursor is the next offset to read of each source topic. Errors: StoreError."""
 
     def __init__(self, path: Path, memory: Memory) -> None:
+        self._path = path
+        self._unkept = False
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = Rdict(str(path), memory.options())
+        if (path / _DAMAGED).exists():
+            raise DamagedStoreError(f"{path.name}: found damaged before")
+        with self._told():
+            self._db = Rdict(str(path), memory.options())
+        self._db.set_write_options(_unlogged())
+        try:
+            self.cursor, self.identity, self.archived = self._begun()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _begun(self) -> tuple[dict[str, int], Identity | None, frozenset[str]]:
+        """What the store says of itself; None for the identity of one that `begin` was not called for."""
         cursor, identity, archived = self.load([_CURSOR, _IDENTITY, _ARCHIVED])
-        self.cursor = {} if cursor is None else msgspec.msgpack.decode(cursor, type=dict[str, int])
-        self.identity = None if identity is None else msgspec.msgpack.decode(identity, type=Identity)
-        self.archived = frozenset() if archived is None else msgspec.msgpack.decode(archived, type=frozenset[str])
+        if cursor is None or identity is None or archived is None:
+            return {}, None, frozenset()
+        try:
+            return (
+                msgspec.msgpack.decode(cursor, type=dict[str, int]),
+                msgspec.msgpack.decode(identity, type=Identity),
+                msgspec.msgpack.decode(archived, type=frozenset[str]),
+            )
+        except msgspec.MsgspecError:
+            raise DamagedStoreError(f"{self._path.name}: written in another form") from None
 
     def load(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The documents under these keys, None where there is none."""
-        found: list[bytes | None] = self._db.get(list(keys)) or [] if keys else []
+        with self._told():
+            found: list[bytes | None] = self._db.get(list(keys)) or [] if keys else []
         return found
 
     def begin(self, identity: Identity, archived: frozenset[str] = frozenset()) -> None:
@@ -105,7 +159,8 @@ class StateStore:
         batch[_IDENTITY] = msgspec.msgpack.encode(identity)
         batch[_ARCHIVED] = msgspec.msgpack.encode(sorted(archived))
         batch[_CURSOR] = msgspec.msgpack.encode(self.cursor)
-        self._db.write(batch)
+        self._write(batch)
+        self.keep()
 
     def write(self, documents: Mapping[bytes, bytes], cursor: Mapping[str, int]) -> None:
         """All of these documents and the cursor (topics that are not named keep theirs), or nothing."""
@@ -114,12 +169,54 @@ class StateStore:
         for key, document in documents.items():
             batch[key] = document
         batch[_CURSOR] = msgspec.msgpack.encode(moved)
-        self._db.write(batch)
+        self._write(batch)
         self.cursor = moved
 
+    def _write(self, batch: WriteBatch) -> None:
+        with self._told():
+            self._db.write(batch)
+        self._unkept = True
+
+    def keep(self, *, wait: bool = False) -> None:
+        """Have what was written so far put into files, so that no crash takes it; returns at once unless `wait`."""
+        if self._unkept:
+            with self._told():
+                self._db.flush(wait)
+            self._unkept = False
+
     def close(self) -> None:
-        """Release the directory: another process, or a later assignment, may open it."""
-        self._db.close()
+        """Keep everything and release the directory: another process, or a later assignment, may open it."""
+        try:
+            self.keep(wait=True)
+        finally:
+            with self._told():
+                self._db.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """RocksDB's errors, which have no type of their own, as ours."""
+        try:
+            yield
+        except Exception as error:
+            message = f"state of {self._path.name}: {error}"
+            if not str(error).startswith(_SPOILED):
+                raise StoreError(message) from error
+            # What cannot be marked either is found again by the next start.
+            with contextlib.suppress(OSError):
+                (self._path / _DAMAGED).touch()
+            raise DamagedStoreError(message) from error
+
+
+def _unlogged() -> WriteOptions:
+    options = WriteOptions()
+    options.disable_wal = True  # type: ignore[method-assign,assignment]  # its stub calls it a method
+    return options
+
+
+def unfolded(store: StateStore, identity: Identity) -> dict[str, int]:
+    """Topic → records that retention cut away before this store had folded them."""
+    first = identity.from_
+    return {topic: first[topic] - at for topic, at in store.cursor.items() if at < first.get(topic, 0)}
 
 
 def misfit(store: StateStore, identity: Identity, ends: Mapping[str, int]) -> str | None:
@@ -130,20 +227,37 @@ def misfit(store: StateStore, identity: Identity, ends: Mapping[str, int]) -> st
         return "another fold_version"
     if store.identity.topic_ids != identity.topic_ids:
         return "another log: topic ids differ"
+    if store.identity.partition != identity.partition:
+        return "another partition"
     if store.cursor.keys() != ends.keys():
         return "other topics"
     ahead = [topic for topic, offset in store.cursor.items() if offset > ends[topic]]
-    return f"ahead of the end of {', '.join(ahead)}" if ahead else None
+    if ahead:
+        return f"ahead of the end of {', '.join(ahead)}"
+    lost = unfolded(store, identity)
+    return f"retention cut what was not folded of {', '.join(lost)}" if lost else None
 
 
 def open_store(path: Path, memory: Memory, identity: Identity, ends: Mapping[str, int]) -> StateStore:
-    """The store at `path` if it is the state of this log; else an empty one in its place, for `begin`."""
-    store = StateStore(path, memory)
-    reason = misfit(store, identity, ends)
-    if reason is not None:
-        if reason != "empty":
-            _log.warning("state thrown away, the log is folded anew", path=path.name, reason=reason)
-        store.close()
-        shutil.rmtree(path)
+    """The store at `path` if it is the state of this log; else an empty one in its place, for `begin`.
+
+    Errors: StoreError for what a new store would meet too (no space, no permission, in use).
+    """
+    if not path.exists():
+        return StateStore(path, memory)
+    try:
         store = StateStore(path, memory)
-    return store
+    except DamagedStoreError as error:
+        reason, lost = str(error), dict[str, int]()
+    else:
+        found = misfit(store, identity, ends)
+        if found is None:
+            return store
+        reason, lost = found, {} if store.identity is None else unfolded(store, identity)
+        store.close()
+    if lost:
+        _log.error("retention cut records that were not folded", path=path.name, records=lost)
+    if reason != "empty":
+        _log.warning("state thrown away, the log is folded anew", path=path.name, reason=reason)
+    shutil.rmtree(path)
+    return StateStore(path, memory)

@@ -19,7 +19,7 @@ from sendledger.edges.kafka import consumer
 from sendledger_schemas.envelope import Event, UnreadableEvent, decode
 from sendledger_schemas.fields import MessageEvent, format_instant
 from sendledger_schemas.postbacks import PostbackReceived
-from sendledger_schemas.states import MessageState
+from sendledger_schemas.states import MessageState, rank
 from sendledger_schemas.topics import API_RESPONSES, DECISIONS, MESSAGE_STATE, POSTBACKS, SEND_ATTEMPTS, SEND_REQUESTS
 
 # Clocks of writers and broker may differ, and a postback may overtake what it answers (DESIGN §4: 5 minutes).
@@ -80,7 +80,7 @@ async def find_state(kafka: KafkaSettings, message_id: str, *, partitions: int) 
         nonlocal best
         if record.key == key:
             found = MessageState.model_validate_json(record.value) if record.value is not None else None
-            if found is None or best is None or (found.fold_version, found.version) > (best.fold_version, best.version):
+            if found is None or best is None or rank(found) > rank(best):
                 best = found
 
     async with _started(consumer(kafka, group_id=None)) as reader:

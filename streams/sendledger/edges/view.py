@@ -1,8 +1,8 @@
 """What the API reads: the compacted topics, the campaigns log and the decisions, kept up to date (DESIGN §3, §8).
 
-A cache: made anew from the log at each start, and a newer record of a key always replaces an older one by
-(fold_version, version), whatever order they come in. Two consumers, so that a flood of message states holds up
-neither the campaigns' numbers nor the arbitration of batches.
+A cache: made anew from the log at each start, and of two records of a key the one of the greater `rank` stands,
+whatever order they come in. Two consumers, so that a flood of message states holds up neither the campaigns' numbers
+nor the arbitration of batches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sendledger.edges.tail import Tail
 from sendledger_schemas.decisions import RecipientSuppressed
 from sendledger_schemas.envelope import Event, UnreadableEvent, decode
 from sendledger_schemas.postbacks import ReceiverAway
-from sendledger_schemas.states import CampaignState
+from sendledger_schemas.states import CampaignState, rank
 from sendledger_schemas.topics import (
     CAMPAIGN_STATE,
     CAMPAIGNS,
@@ -40,6 +40,10 @@ Records = Sequence[ConsumerRecord[Any, Any]]
 _QUICK = (CAMPAIGNS, SUPPRESSIONS, RECEIVERS, DECISIONS, CAMPAIGN_STATE)
 
 
+class _Otherwise(msgspec.Struct):
+    bucket: str
+
+
 class _Head(msgspec.Struct):
     """Of a message state only what the index needs; the rest stays bytes."""
 
@@ -48,6 +52,7 @@ class _Head(msgspec.Struct):
     bucket: str
     fold_version: int
     version: int
+    otherwise: dict[str, _Otherwise] | None = None
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -102,9 +107,7 @@ class View:
             except msgspec.DecodeError:
                 _unreadable(record)
                 continue
-            states.append(
-                Indexed(head.message_id, head.campaign_id, head.bucket, head.fold_version, head.version, record.value)
-            )
+            states.append(_indexed(head, record.value))
         self.index.put(states, gone=gone)
 
     def _hear(self, offset: int, event: Event) -> None:
@@ -121,7 +124,7 @@ class View:
             _unreadable(record)
             return
         known = self.states.get(state.campaign_id)
-        if known is None or (state.fold_version, state.version) >= (known.fold_version, known.version):
+        if known is None or rank(state) >= rank(known):
             self.states[state.campaign_id] = state
 
     def _suppression(self, record: ConsumerRecord[Any, Any]) -> None:
@@ -139,6 +142,12 @@ class View:
         if (event := _event(record)) is not None:
             entry = audit_entry(event, topic=DECISIONS, partition=record.partition, offset=record.offset)
             self._audit.append(entry)
+
+
+def _indexed(head: _Head, document: bytes) -> Indexed:
+    said = {policy: other.bucket for policy, other in (head.otherwise or {}).items()}
+    others = {policy: bucket for policy, bucket in said.items() if bucket != head.bucket}
+    return Indexed(head.message_id, head.campaign_id, head.bucket, head.fold_version, head.version, document, others)
 
 
 def tails(view: View, quick: AIOKafkaConsumer, states: AIOKafkaConsumer, *, partitions: int) -> tuple[Tail, Tail]:

@@ -14,6 +14,7 @@ from sendledger.config import KafkaSettings
 from sendledger.edges.api.app import application
 from sendledger.edges.api.auth import Tokens
 from sendledger.edges.api.desk import Desk
+from sendledger.edges.api.pasts import Pasts
 from sendledger.edges.intake import Intake, Terms
 from sendledger.edges.kafka import consumer, producer
 from sendledger.edges.message_index import MessageIndex
@@ -21,6 +22,7 @@ from sendledger.edges.orders import Orders
 from sendledger.edges.view import View, tails
 from sendledger.life import Life
 from tests.support.api import TOKENS
+from tests.support.pasts import Folds
 
 NOWHERE = KafkaSettings(bootstrap_servers="127.0.0.1:1")
 PEPPER = b"a pepper"
@@ -32,6 +34,7 @@ class Bench:
 
     app: FastAPI
     desk: Desk
+    folds: Folds
 
 
 @pytest.fixture
@@ -41,6 +44,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     view, life, writer = View(index), Life(), producer(NOWHERE)
     readers = consumer(NOWHERE, group_id=None), consumer(NOWHERE, group_id=None)
     quick, _ = tails(view, *readers, partitions=8)
+
+    folds = Folds()
 
     async def nobody() -> list[str]:
         return []
@@ -54,9 +59,11 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         region=None,
         life=life,
         roles_behind=nobody,
+        pasts=Pasts(folds),
     )
     life.ready.set()
-    yield Bench(application(desk, Tokens((each.scope, each.token.get_secret_value()) for each in TOKENS)), desk)
+    yield Bench(application(desk, Tokens((each.scope, each.token.get_secret_value()) for each in TOKENS)), desk, folds)
+    await desk.pasts.close()
     index.close()
     for client in (writer, *readers):
         await client.stop()

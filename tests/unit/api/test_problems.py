@@ -7,6 +7,7 @@ import structlog
 
 from sendledger.edges.api.guard import LARGEST_ORDER, LARGEST_SUBMISSION
 from tests.support.api import ADMIN, READ
+from tests.support.states import campaign_state
 from tests.unit.api.asgi import ask
 from tests.unit.api.conftest import Bench
 
@@ -30,6 +31,14 @@ PROBLEMS = [
     ("GET", f"/v1/campaigns?cursor={CANARY}", {}, b"", 422, "invalid"),
     ("GET", "/v1/campaigns?cursor=W10", {}, b"", 422, "invalid"),
     ("GET", "/v1/suppressions?cursor=%FF", {}, b"", 422, "invalid"),
+    ("GET", f"/v1/campaigns/_none?at={CANARY}", {}, b"", 422, "invalid"),
+    ("GET", f"/v1/campaigns/_none?at=-1h&clock={CANARY}", {}, b"", 422, "invalid"),
+    ("GET", f"/v1/campaigns/_none?policy={CANARY}", {}, b"", 422, "invalid"),
+    ("GET", "/v1/campaigns/_none?clock=log", {}, b"", 422, "invalid"),
+    ("GET", "/v1/campaigns/_none?at=2999-01-01", {}, b"", 422, "invalid"),
+    ("GET", "/v1/campaigns/_none?at=-1h", {}, b"", 404, "not-found"),
+    ("GET", f"/v1/campaigns/{CANARY}?at=-1h", {}, b"", 404, "not-found"),
+    ("GET", f"/v1/campaigns/_none/messages?policy={CANARY}", {}, b"", 422, "invalid"),
     ("POST", POST, {}, CANARY.encode(), 415, "unsupported-media-type"),
     ("POST", POST, {"content-type": "text/csv"}, CANARY.encode(), 415, "unsupported-media-type"),
     ("POST", POST, JSON, b"{" + CANARY.encode(), 422, "invalid"),
@@ -57,6 +66,7 @@ async def test_each_error_is_a_problem(
     bench: Bench, *, method: str, path: str, headers: dict[str, str], body: bytes, status: int, kind: str
 ) -> None:
     """Status, kind and media type are as promised, and the canary number is not in the answer."""
+    bench.desk.view.states["_none"] = campaign_state("_none")
     answer = await ask(bench.app, method, path, token=ADMIN, headers=headers, body=body)
     assert (answer.status, answer.kind) == (status, kind), answer
     assert answer.json["status"] == status

@@ -87,6 +87,27 @@ async def test_the_table_has_only_buckets_in_use(numbers: Numbers) -> None:
     assert "…" not in text
 
 
+async def test_an_imbalance_is_loud(numbers: Numbers) -> None:
+    """P6: where the buckets do not add up a line of its own says so; where they do, the balance says 0."""
+    assert shown.imbalances(numbers.snapshot(at(5))) == []
+    assert "10 requested, 0 of them" in rendered(shown.one(numbers.snapshot(at(5))[0]))
+    broken = state(9, 4)
+    assert broken.value is not None
+    await numbers.apply([Record(CAMPAIGN_STATE, 9, broken.value.replace(b'"b:queued":6', b'"b:queued":3'))])
+    (line,) = shown.imbalances(numbers.snapshot(at(5)))
+    assert "WRONG NUMBERS: of spring 10 messages" in line
+    assert "add up to 7" in line
+    assert "10 requested, 3 of them" in rendered(shown.one(numbers.snapshot(at(5))[0]))
+
+
+async def test_a_campaign_of_then_names_its_moment(numbers: Numbers) -> None:
+    """Numbers of an earlier moment, or under another policy, are never mistaken for those of now."""
+    (now,) = numbers.snapshot(at(5), policy="last-final")
+    assert "settled by last-final" in rendered(shown.one(now))
+    assert "as it was known then" in rendered(shown.one({**now, "clock": "log"}))
+    assert "what had happened by then" in rendered(shown.one({**now, "clock": "provider"}))
+
+
 async def test_one_campaign_tells_why_it_stands(numbers: Numbers) -> None:
     """Who paused it and why, its errors and when the numbers are from."""
     text = rendered(shown.one(numbers.snapshot(at(5))[0]))

@@ -44,6 +44,7 @@ def verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     [
         SEND,
         ("status",),
+        ("status", "spring", "--at", "-2h", "--clock", "provider", "--policy", "last-final"),
         ("pause", "spring"),
         ("resume", "*"),
         ("cancel", "spring"),
@@ -126,6 +127,26 @@ def test_a_file_that_is_no_list_is_refused(verb: Verb, tmp_path: Path, content: 
     assert "--recipients" in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("spring", "--at", "yesterday"), "--at: not a time"),
+        (("spring", "--at", "2999-01-01"), "--at: this moment has yet to come"),
+        (("--at", "-2h"), "needs a CAMPAIGN"),
+        (("spring", "--clock", "provider"), "--clock: needs --at"),
+        (("spring", "--at", "-2h", "--watch"), "--watch"),
+        (("spring", "--at", "-2h", "--clock", "sundial"), "sundial"),
+        (("spring", "--policy", "best-of-three"), "best-of-three"),
+    ],
+)
+def test_a_moment_or_policy_that_cannot_be_is_refused(verb: Verb, arguments: tuple[str, ...], complaint: str) -> None:
+    """`status` says what is wrong with what it was asked, before it looks for an instance."""
+    code, _, err = verb("status", *arguments)
+    assert code == 2
+    assert complaint in err
+    assert "Traceback" not in err
+
+
 def test_settings_are_shown_without_secrets(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
     """`config` tells of a secret only whether it is set."""
     for name in ("RECIPIENT_PEPPER", "PROVIDER_API_KEY", "POSTBACK_TOKENS"):
@@ -159,11 +180,13 @@ def test_the_made_postback_address_stays_the_same(verb: Verb) -> None:
     assert "SENDLEDGER_PUBLIC_URL" in first[2]
 
 
-def test_what_is_still_to_come_says_so(verb: Verb) -> None:
-    """`verify` does not pretend: it says that it is not there yet, and fails."""
+def test_verify_that_cannot_be_done_is_exit_code_2(verb: Verb) -> None:
+    """Neither a difference nor none: without an instance, or with a time that is none, it says why."""
     code, _, err = verb("verify")
     assert code == 2
-    assert "not yet" in err
+    assert "no Sendledger runs" in err
+    assert verb("verify", "--every", "soon")[0] == 2
+    assert verb("verify", "--policy", "best")[0] == 2
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("status", "--nonsense"), ("rate", "fast"), ("run", "cook")])

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendledger.agents.alignment import MOST_WAITING, Waiting, cut
+from sendledger.agents.alignment import MOST_WAITING, Waiting, cut, pieces
 
 
 def records(*times: int, first: int = 0) -> list[Any]:
@@ -85,3 +85,15 @@ def test_a_topic_that_runs_ahead_is_not_fetched() -> None:
     assert not waiting.is_full("b", 0)
     waiting.clear()
     assert not waiting.is_full("a", 0)
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=4), st.integers(1, 30))
+def test_pieces_are_the_batch(sizes: list[int], size: int) -> None:
+    """A batch in pieces: of each topic all records, each once and in order, and no piece much larger than asked for."""
+    batch = {f"t{number}": records(*range(count)) for number, count in enumerate(sizes)}
+    got: dict[str, list[Any]] = {topic: [] for topic in batch}
+    for piece in pieces(batch, size):
+        assert sum(map(len, piece.values())) <= size + len(sizes)
+        for topic, some in piece.items():
+            got[topic] += some
+    assert got == batch

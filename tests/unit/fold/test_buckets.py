@@ -9,6 +9,7 @@ from msgspec import json
 
 from sendledger.domain.facts import Postback
 from sendledger.domain.message import Message, evolve, initial, sendable
+from sendledger.domain.postbacks import MOST_REPEATS
 from sendledger_schemas.registry import Data
 from sendledger_schemas.states import MessageState
 from tests.support.story import (
@@ -176,10 +177,35 @@ def test_a_conflict_is_kept_counted_and_settled_by_provider_time() -> None:
 
 
 def test_a_repeated_postback_counts_as_repeat_and_nothing_else() -> None:
-    """The same body again is the same event: only the count of repeats tells."""
-    once = fold(requested(), accepted("T1"), postback("delivered"))
-    twice = fold(requested(), accepted("T1"), postback("delivered"), postback("delivered"))
-    assert {**counters(once), "repeat": 1} == counters(twice)
+    """The same body delivered again is the same event: only the count of repeats tells, once a delivery."""
+    first, second, third = (postback("delivered", received=10 + n, provider=9) for n in range(3))
+    once = told([first])
+    assert told([first, second, third]) == {**once, "repeat": 2}
+    assert told([first, second, first, second, third, second]) == {**once, "repeat": 2}
+
+
+def test_one_delivery_that_is_logged_twice_is_no_repeat() -> None:
+    """What the receiver spooled although Kafka had it is on the log twice, and the provider said it once."""
+    delivered = postback("delivered")
+    assert told([delivered, delivered, delivered]) == told([delivered])
+
+
+def test_a_body_that_comes_for_ever_does_not_grow_its_document() -> None:
+    """Repeats of one body are counted up to a limit that no provider reaches."""
+    flood = [postback("delivered", received=10 + n, provider=9) for n in range(MOST_REPEATS + 50)]
+    assert told(flood)["repeat"] == MOST_REPEATS
+
+
+def told(bodies: list[Data]) -> dict[str, int]:
+    """The counters of one message after these deliveries of one body."""
+    log = Log()
+    for data in (requested(), accepted("T1")):
+        log.add(data)
+    for number, data in enumerate(bodies):
+        log.add(data, number, event_id="one body")
+    result = Folded()
+    result.batch(log.in_order())
+    return counters(result)
 
 
 def test_orphans_are_counted_with_the_campaigns_of_their_recipient() -> None:

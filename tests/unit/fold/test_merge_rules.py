@@ -52,9 +52,15 @@ def paper() -> Paper:
 
 
 @pytest.fixture
-def merge(paper: Paper) -> Merge:
+def registry() -> CollectorRegistry:
+    """Where the merge tells of itself."""
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def merge(paper: Paper, registry: CollectorRegistry) -> Merge:
     """A merge that writes on paper."""
-    return Merge(cast("AIOKafkaProducer", paper), MergeMetrics(CollectorRegistry()), IDS)
+    return Merge(cast("AIOKafkaProducer", paper), MergeMetrics(registry), IDS)
 
 
 def read(topic: str, offset: int, value: bytes, key: bytes = b"c1") -> dict[str, list[ConsumerRecord[Any, Any]]]:
@@ -138,3 +144,24 @@ async def test_unreadable_records_are_passed_over(merge: Merge, paper: Paper) ->
     await merge.batch(0, partial(1, 10))
     await merge.publish()
     assert paper.versions == [10]
+
+
+async def test_an_imbalance_is_told_until_it_is_gone(merge: Merge, registry: CollectorRegistry) -> None:
+    """P6 as a metric: by campaign and in all; 0 again with right numbers, or when the campaign is somebody else's."""
+    await merge.assigned(0, {CAMPAIGN_PARTIALS: NOTHING, CAMPAIGN_STATE: NOTHING})
+
+    async def told(part: Part, name: str) -> tuple[float | None, float | None]:
+        value = record(name, Origin(0, 0, NOTHING_READ, IDS), None, part)
+        await merge.batch(0, read(CAMPAIGN_PARTIALS, 0, value))
+        await merge.publish()
+        one = registry.get_sample_value("sendledger_campaign_imbalance", {"campaign": name})
+        return one, registry.get_sample_value("sendledger_merge_imbalance")
+
+    at = (1, -1, -1, -1, -1)
+    assert await told(Part({"requested": 3, "b:queued": 3}, at), "c1") == (0, 0)
+    assert await told(Part({"requested": 3, "b:queued": 1}, at), "c2") == (2, 2)
+    assert await told(Part({"requested": 1, "b:sent": 1, "b:queued": 1}, at), "c3") == (-1, 3)
+    assert await told(Part({"requested": 3, "b:queued": 3}, (2, -1, -1, -1, -1)), "c2") == (0, 1)
+    await merge.revoked([0])
+    assert registry.get_sample_value("sendledger_merge_imbalance") == 0
+    assert registry.get_sample_value("sendledger_campaign_imbalance", {"campaign": "c3"}) is None

@@ -35,7 +35,7 @@ def five_messages() -> Folded:
         log.add(accepted(f"T{number}", f"m{number}", f"r{number}"), 2)
         log.add(postback("sent", f"T{number}", f"r{number}", received=4), 4, f"s{number}")
     log.add(postback("delivered", "T1", "r1", received=10), 10, "d1")
-    log.add(postback("delivered", "T1", "r1", received=10), 11, "d1")
+    log.add(postback("delivered", "T1", "r1", received=11, provider=9), 11, "d1")
     log.add(postback("undelivered", "T2", "r2", received=12, detail="expired"), 12, "u2")
     log.add(rejected("m4", "r4"), 2)
     log.add(unanswered("m5", "r5"), 31)

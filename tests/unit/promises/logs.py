@@ -39,10 +39,9 @@ def _coloured(chance: random.Random, data: Data) -> Data:
             later = story.at(chance.randint(0, 10**6)) if chance.random() < 0.3 else None
             return data.model_copy(update={"operator_id": chance.choice((None, "op1")), "not_before": later})
         case PostbackReceived():
-            carrier = "op2" if data.recipient_id == "r1" else "op3"
             received = data.received_at + timedelta(hours=chance.choice((0, 0, 6.5, 72)))
             said = received - timedelta(seconds=chance.randint(0, 5000))
-            operator = chance.choice((None, carrier))
+            operator = chance.choice((None, "op2", "op/3"))
             update = {"operator_id": operator, "received_at": received, "provider_time": said}
             return data.model_copy(update=update)
         case _:
@@ -50,15 +49,26 @@ def _coloured(chance: random.Random, data: Data) -> Data:
 
 
 def log_of(told: list[Told]) -> Log:
-    """The events on a log, in this order; the id of an event follows from what it says."""
+    """The events on a log, in this order; the id of an event follows from what it says, not from when it arrived."""
     log = Log()
     for data, when in told:
-        log.add(data, when, event_id=f"{data.TYPE}{data!r}{when}")
+        said = data.model_copy(update={"received_at": None}) if isinstance(data, PostbackReceived) else data
+        log.add(data, when, event_id=f"{data.TYPE}{said!r}{when}")
     return log
 
 
+def delivered_again(told: list[Told], chance: random.Random) -> list[Told]:
+    """The same events, and some postbacks delivered once more at another time: the same body, so the same event."""
+    postbacks = [data for data, _ in told if isinstance(data, PostbackReceived)]
+    more = [
+        data.model_copy(update={"received_at": data.received_at + timedelta(minutes=chance.randint(1, 2))})
+        for data in chance.sample(postbacks, chance.randint(0, len(postbacks)))
+    ]
+    return told + [(data, 0) for data in more]
+
+
 def repeated(told: list[Told], chance: random.Random) -> list[Told]:
-    """The same events, some of them again, at any later place."""
+    """The same events, some of them on the log again, at any later place."""
     again = list(told)
     for event in chance.sample(told, chance.randint(0, len(told))):
         first = next(place for place, known in enumerate(again) if known is event)

@@ -15,7 +15,7 @@ from tests.support import story
 from tests.support.oracle import Oracle
 from tests.support.story import Folded
 from tests.unit.fold.test_properties import folded, in_batches, interleaved
-from tests.unit.promises.logs import counters, events, log_of, repeated
+from tests.unit.promises.logs import counters, delivered_again, events, log_of, repeated
 
 SEEDS = st.integers(0, 2**32)
 UNHURRIED = settings(deadline=None, max_examples=settings().max_examples * 3 // 5)  # time is no promise of these
@@ -26,7 +26,7 @@ UNHURRIED = settings(deadline=None, max_examples=settings().max_examples * 3 // 
 def test_every_counter_is_what_the_set_of_events_says(seed: int, order: int) -> None:
     """P4: counts, codes, latencies and series, batch by batch, are those worked out at once from all facts."""
     chance = random.Random(order)
-    log = log_of(repeated(events(seed), chance))
+    log = log_of(repeated(delivered_again(events(seed), chance), chance))
     result = folded(in_batches(interleaved(log, chance), chance))
     assert counters(result) == Oracle(log.in_order()).told()
 
@@ -36,7 +36,7 @@ def test_every_counter_is_what_the_set_of_events_says(seed: int, order: int) -> 
 def test_every_message_is_where_the_set_of_events_puts_it(seed: int, order: int) -> None:
     """P4, P2: each requested message is in the bucket of §4's table, and its `to` covers its own facts, no more."""
     chance = random.Random(order)
-    log = log_of(repeated(events(seed), chance))
+    log = log_of(repeated(delivered_again(events(seed), chance), chance))
     result = folded(in_batches(interleaved(log, chance), chance))
     oracle = Oracle(log.in_order())
     states = {name: json.loads(value) for name, value in result.states.items()}
@@ -49,7 +49,7 @@ def test_every_message_is_where_the_set_of_events_puts_it(seed: int, order: int)
 def test_the_numbers_are_right_after_every_batch(seed: int, order: int) -> None:
     """P4: not only at the end: wherever reading stops, the numbers are those of what was read."""
     chance = random.Random(order)
-    log = log_of(events(seed))
+    log = log_of(delivered_again(events(seed), chance))
     result, read = Folded(), []
     for batch in in_batches(interleaved(log, chance), chance):
         result.batch(batch)

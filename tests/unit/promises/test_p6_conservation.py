@@ -41,9 +41,9 @@ def messages_of(log: Log) -> list[Facts]:
         batch.step(topic, offset, fact)
     batch.finish()
     found = []
-    for recipient, touched in batch.touched():
-        pair = batch.after.adoption(recipient, batch.after.head(recipient))
-        found += [batch.after.facts(recipient, name, pair) for name in touched]
+    for recipient, moves in batch.moves.items():
+        pair = batch.after.adoption(recipient, moves.head)
+        found += [batch.after.facts(recipient, name, pair) for name in moves.touched]
     return [facts for facts, _ in filter(None, found)]
 
 

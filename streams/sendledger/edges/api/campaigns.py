@@ -10,9 +10,24 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from sendledger.domain.campaign_view import campaign_view
+from sendledger.domain.moments import Clock, Wrong, moment_of
+from sendledger.domain.partial import NO_CAMPAIGN
+from sendledger.domain.policies import DEFAULT
+from sendledger.domain.settled import Policy
 from sendledger.edges.api.auth import Admin, Caller, Reader, Submitter
-from sendledger.edges.api.desk import CursorParameter, Desk, KnownCampaign, Limit, TheDesk, cursor, json, place_of
-from sendledger.edges.api.problems import RESPONSES, Problem
+from sendledger.edges.api.desk import (
+    CursorParameter,
+    Desk,
+    KnownCampaign,
+    Limit,
+    PolicyParameter,
+    TheDesk,
+    cursor,
+    json,
+    place_of,
+)
+from sendledger.edges.api.problems import RESPONSES, Problem, not_found
+from sendledger.edges.past import Asked
 from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.topics import CAMPAIGNS
 
@@ -41,6 +56,21 @@ class OrderBody(BaseModel):
 
 
 Why = OrderBody | None
+AtParameter = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="As it was at this moment: ISO 8601 (without a zone it is UTC), or `-2h`, `-30m`, `-1d` ago",
+        examples=["2026-05-01T09:00:00Z"],
+    ),
+]
+ClockParameter = Annotated[
+    Clock | None,
+    Query(
+        description="`log` (default): what was known at that moment. `provider`: what had happened by then, as far as "
+        "is known now, postbacks by the provider's time"
+    ),
+]
 
 
 class RateBody(BaseModel):
@@ -51,11 +81,11 @@ class RateBody(BaseModel):
     per_second: float = Field(gt=0, le=10_000, allow_inf_nan=False)
 
 
-def view_of(desk: Desk, campaign_id: str) -> dict[str, Any]:
+def view_of(desk: Desk, campaign_id: str, policy: Policy = DEFAULT) -> dict[str, Any]:
     """A campaign with all its fields."""
     view = desk.view
-    now = datetime.now(UTC)
-    return campaign_view(campaign_id, view.states.get(campaign_id), view.campaigns.control, view.gaps, now)
+    state, now = view.states.get(campaign_id), datetime.now(UTC)
+    return campaign_view(campaign_id, state, view.campaigns.control, view.gaps, now, policy=policy)
 
 
 def summary_of(desk: Desk, campaign_id: str) -> dict[str, Any]:
@@ -93,14 +123,26 @@ async def campaign(
     desk: TheDesk,
     _caller: Reader,
     campaign_id: KnownCampaign,
-    at: Annotated[str | None, Query(include_in_schema=False)] = None,
-    clock: Annotated[str | None, Query(include_in_schema=False)] = None,
+    at: AtParameter = None,
+    clock: ClockParameter = None,
+    policy: PolicyParameter = DEFAULT,
 ) -> Response:
-    """One campaign: state, counts, quality, error codes, latencies, rates, series. Counts may lag behind a 202."""
-    if at is not None or clock is not None:
-        # answering with today's numbers would pretend
-        raise Problem(422, "not-offered", "numbers of an earlier time are not offered yet: leave out `at` and `clock`")
-    return json(view_of(desk, campaign_id))
+    """One campaign: state, counts, quality, error codes, latencies, rates, series. Counts may lag behind a 202.
+
+    With `at` as it was at that moment, folded from the log: while that goes on the answer is 503 with `Retry-After`,
+    and the same request gets the numbers once they are there.
+    """
+    if at is None:
+        if clock is not None:
+            raise Problem(422, "invalid", "the request does not fit", errors=[("clock", "needs `at`")])
+        return json(view_of(desk, campaign_id, policy))
+    moment = moment_of(at, datetime.now(UTC))
+    if isinstance(moment, Wrong):
+        raise Problem(422, "invalid", "the request does not fit", errors=[("at", moment.reason)])
+    if campaign_id == NO_CAMPAIGN:
+        raise not_found("campaign")  # the orphans: they have no requests to begin with
+    past = await desk.pasts.get(Asked(campaign_id, moment, clock or "log"))
+    return json(past.view(policy))
 
 
 @router.post("/v1/campaigns/{campaign_id}/pause", tags=["orders"])

@@ -12,6 +12,8 @@ import orjson
 from fastapi import Depends, Path, Query, Request, Response
 
 from sendledger.config import KafkaSettings
+from sendledger.domain.settled import Policy
+from sendledger.edges.api.pasts import Pasts
 from sendledger.edges.api.problems import Problem, not_found
 from sendledger.edges.intake import Intake
 from sendledger.edges.orders import Orders
@@ -35,6 +37,8 @@ class Desk:
     life: Life
     roles_behind: Callable[[], Awaitable[list[str]]]
     """The roles of this instance that are not ready."""
+    pasts: Pasts
+    """Campaigns at earlier moments."""
     timelines: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     """Each timeline reads partitions of the log: so many at once."""
 
@@ -58,6 +62,7 @@ def _desk(request: Request) -> Desk:
 
 TheDesk = Annotated[Desk, Depends(_desk)]
 CampaignPath = Annotated[str, Path(alias="campaign_id", max_length=128, description="The campaign's id")]
+PolicyParameter = Annotated[Policy, Query(description="Which of several final claims of one message counts")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 CursorParameter = Annotated[
     str | None, Query(alias="cursor", max_length=512, description="`next_cursor` of the page before")

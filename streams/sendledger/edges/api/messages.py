@@ -6,16 +6,28 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from sendledger.domain.policies import DEFAULT
 from sendledger.edges.api.auth import Reader, Submitter
-from sendledger.edges.api.desk import CursorParameter, KnownCampaign, Limit, TheDesk, cursor, json, place_of
+from sendledger.edges.api.desk import (
+    CursorParameter,
+    KnownCampaign,
+    Limit,
+    PolicyParameter,
+    TheDesk,
+    cursor,
+    json,
+    place_of,
+)
 from sendledger.edges.api.problems import RESPONSES, Problem, not_found
+from sendledger.edges.message_index import Page, Wanted
 from sendledger.edges.timeline import timeline
 from sendledger_schemas.decisions import Resolution
 from sendledger_schemas.states import Bucket
@@ -51,6 +63,14 @@ MessagePath = Annotated[str, Path(alias="message_id", max_length=64)]
 BucketParameter = Annotated[Bucket | None, Query(description="Only messages in this bucket")]
 
 
+def _wanted(bucket: BucketParameter = None, policy: PolicyParameter = DEFAULT) -> Wanted:
+    """Which messages, and how they are settled."""
+    return Wanted(bucket, policy)
+
+
+WantedParameters = Annotated[Wanted, Depends(_wanted)]
+
+
 class ResolveBody(BaseModel):
     """`sent`: it counts as accepted; `withhold`: it is cancelled; `resend`: it goes back into the queue."""
 
@@ -60,10 +80,11 @@ class ResolveBody(BaseModel):
     note: str = Field(default="", max_length=500, description="Runs of digits are masked")
 
 
-def shown(document: bytes) -> dict[str, Any]:
-    """A message state as it is shown: the number masked to its last three digits."""
+def shown(document: bytes, policy: str = DEFAULT) -> dict[str, Any]:
+    """A message state as it is shown, settled under a policy: the number masked to its last three digits."""
     state = orjson.loads(document)
-    return {**{name: state.get(name) for name in _COLUMNS}, "to": f"***{state['to_last3']}"}
+    settled = (state.get("otherwise") or {}).get(policy) or {}
+    return {**{name: state.get(name) for name in _COLUMNS}, **settled, "to": f"***{state['to_last3']}"}
 
 
 @router.get("/v1/campaigns/{campaign_id}/messages")
@@ -71,16 +92,16 @@ async def messages(
     desk: TheDesk,
     _caller: Reader,
     campaign_id: KnownCampaign,
-    bucket: BucketParameter = None,
+    wanted: WantedParameters,
     limit: Limit = 100,
     cursor_: CursorParameter = None,
 ) -> Response:
     """A campaign's messages in the order of their ids, which never changes."""
     place = place_of(cursor_, str)
     after = "" if place is None else place[0]
-    page = await asyncio.to_thread(desk.view.index.page, campaign_id, bucket=bucket, after=after, limit=limit)
+    page = await asyncio.to_thread(desk.view.index.page, campaign_id, wanted, after=after, limit=limit)
     following = cursor(page.next) if page.next is not None else None
-    return json({"items": [shown(document) for document in page.items], "next_cursor": following})
+    return json({"items": [shown(document, wanted.policy) for document in page.items], "next_cursor": following})
 
 
 @router.get("/v1/campaigns/{campaign_id}/export", response_class=StreamingResponse)
@@ -88,32 +109,33 @@ async def export(
     desk: TheDesk,
     _caller: Reader,
     campaign_id: KnownCampaign,
-    bucket: BucketParameter = None,
+    wanted: WantedParameters,
     format_: Annotated[Literal["csv", "ndjson"], Query(alias="format")] = "csv",
 ) -> Response:
     """All messages of a campaign as CSV or NDJSON, numbers masked."""
     write, media = (_csv, "text/csv; charset=utf-8") if format_ == "csv" else (_ndjson, "application/x-ndjson")
-    pages = desk.view.index.pages(campaign_id, bucket=bucket)
+    pages = desk.view.index.pages(campaign_id, wanted)
     headers = {"Content-Disposition": f'attachment; filename="messages.{format_}"'}
-    return StreamingResponse(_written(pages, write, first=format_ == "csv"), headers=headers, media_type=media)
+    head = ",".join(_COLUMNS) + "\r\n" if format_ == "csv" else ""
+    return StreamingResponse(_written(pages, head, partial(write, wanted.policy)), headers=headers, media_type=media)
 
 
-async def _written(pages: Iterator[Any], write: Callable[[Iterable[bytes]], str], *, first: bool) -> AsyncIterator[str]:
-    if first:
-        yield ",".join(_COLUMNS) + "\r\n"
+async def _written(pages: Iterator[Page], head: str, write: Callable[[Iterable[bytes]], str]) -> AsyncIterator[str]:
+    if head:
+        yield head
     while (page := await asyncio.to_thread(next, pages, None)) is not None:
         yield await asyncio.to_thread(write, page.items)
 
 
-def _ndjson(documents: Iterable[bytes]) -> str:
-    return "".join(orjson.dumps(shown(document)).decode() + "\n" for document in documents)
+def _ndjson(policy: str, documents: Iterable[bytes]) -> str:
+    return "".join(orjson.dumps(shown(document, policy)).decode() + "\n" for document in documents)
 
 
-def _csv(documents: Iterable[bytes]) -> str:
+def _csv(policy: str, documents: Iterable[bytes]) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     for document in documents:
-        message = shown(document)
+        message = shown(document, policy)
         writer.writerow([_cell(message[name]) for name in _COLUMNS])
     return out.getvalue()
 
@@ -131,7 +153,8 @@ async def message(desk: TheDesk, _caller: Reader, message_id: MessagePath) -> Re
     async with desk.timelines, asyncio.timeout(_TIMELINE_SECONDS):
         steps = await timeline(desk.kafka, state)
     document = state.model_dump_json().encode()
-    return json({**shown(document), "timeline": [step.shown() for step in steps]})
+    otherwise = {name: each.model_dump(mode="json") for name, each in (state.otherwise or {}).items()}
+    return json({**shown(document), "otherwise": otherwise, "timeline": [step.shown() for step in steps]})
 
 
 @router.post("/v1/messages/{message_id}/resolve", status_code=202)

@@ -28,17 +28,21 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client import Gauge
 
 from sendledger.config import Settings
+from sendledger.domain.numbers import imbalance
 from sendledger.edges.api.app import application
 from sendledger.edges.api.auth import Tokens
 from sendledger.edges.api.desk import Desk
+from sendledger.edges.api.pasts import Pasts
 from sendledger.edges.intake import Intake, terms_of
 from sendledger.edges.kafka import consumer, producer, wait_for_broker
 from sendledger.edges.message_index import MessageIndex
 from sendledger.edges.orders import Orders
+from sendledger.edges.past import recall
 from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.readiness import not_ready
 from sendledger.edges.system_record import confirm
 from sendledger.edges.tail import Tail
+from sendledger.edges.verify.result import LastVerification
 from sendledger.edges.view import View, tails
 from sendledger.life import Life
 
@@ -68,7 +72,10 @@ async def serve(settings: Settings, life: Life) -> None:
         view = View(index)
         readers = tails(view, quick, states, partitions=settings.partitions)
         desk = _desk(settings, life, view, writer, readers[0])
+        stack.push_async_callback(desk.pasts.close)
         _lag(life, readers)
+        _balance(life, view)
+        life.registry.register(LastVerification(settings.data_dir))
         web = _Server(uvicorn.Config(application(desk, tokens), **_UVICORN))
         log.info("listening", host=settings.host, port=settings.api_port)
         await _run(life, web, listening, readers)
@@ -146,6 +153,7 @@ def _desk(settings: Settings, life: Life, view: View, writer: AIOKafkaProducer, 
         region=settings.default_region,
         life=life,
         roles_behind=lambda: _roles_behind(settings),
+        pasts=Pasts(lambda asked, told: recall(settings.kafka, asked, partitions=settings.partitions, progress=told)),
     )
 
 
@@ -154,6 +162,15 @@ async def _roles_behind(settings: Settings) -> list[str]:
     roles = [role for role in os.environ.get(ROLES_VARIABLE, "").split(",") if role and role != "api"]
     addresses = {role: f"http://{settings.host}:{settings.metrics_port_of(role)}" for role in roles}
     return await not_ready(addresses) if addresses else []
+
+
+def _balance(life: Life, view: View) -> None:
+    gauge = Gauge(
+        "sendledger_api_imbalance",
+        "Messages of all campaigns, as the API shows them, that are in no bucket or in several (P6): 0.",
+        registry=life.registry,
+    )
+    gauge.set_function(lambda: float(sum(abs(imbalance(state.counters)) for state in list(view.states.values()))))
 
 
 def _lag(life: Life, readers: tuple[Tail, Tail]) -> None:
