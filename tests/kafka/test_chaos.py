@@ -80,9 +80,10 @@ async def test_killed_again_and_again(stage: Stage, losing: float) -> None:
     for number in range(rounds):
         for slot in crew.free(SLOTS):
             crew.start(slot, strike=f"{next(strikes)}@{chance.randint(8, 24)}:kill")
+        before = await log.published()
         await log.write(SCALE.events // 2 // rounds)
         if number % 2:
-            await log.something_more()
+            await log.something_more(before)
             await crew.end(chance.choice(sorted(set(SLOTS).difference(crew.free(SLOTS)))))
         else:
             await stage.work_until(lambda: len(crew.folds()) < len(SLOTS), "somebody has struck itself")

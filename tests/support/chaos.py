@@ -208,9 +208,8 @@ class Log:
         """How many message states there are."""
         return sum((await self.ends(MESSAGE_STATE)).values())
 
-    async def something_more(self, within: float = CAUGHT_UP_WITHIN) -> None:
-        """Wait until a worker has published something since now."""
-        before = await self.published()
+    async def something_more(self, before: int, within: float = CAUGHT_UP_WITHIN) -> None:
+        """Wait until workers have published more than these message states (`published()` before the load)."""
 
         async def more() -> bool:
             return await self.published() > before
