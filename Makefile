@@ -31,6 +31,7 @@ static: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m sendledger_schemas.generate --check
+	@infra/check_core.sh
 
 .PHONY: chaos-demo chaos-workers
 chaos: setup ## The long rounds of both below; a failure names its seed (SEEDS="1 2 3", ARGS="--messages 3000")
@@ -68,5 +69,6 @@ lock: setup ## Lock every version and hash anew from requirements*.in (the only 
 	@infra/lock.sh
 
 clean: ## Remove what setup and the tests made
-	@rm -rf .venv .venv-bench infra/kafka/lib tests/bench/peers/kafka_streams/target
+	@rm -rf .venv .venv-bench infra/kafka/lib tests/bench/peers/kafka_streams/target streams/foldcore/target
+	@rm -f streams/sendledger/edges/libfoldcore.native
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

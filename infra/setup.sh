@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Makes .venv from the hash-locked requirements and fetches Kafka's jars. Each half has a stamp over what it was made
-# from, so a second call only compares two hashes. Says in one line what is missing; on Debian and Ubuntu as root it
-# installs a missing JDK, Maven or venv module itself.
+# Makes .venv from the hash-locked requirements, builds the fold's library and fetches Kafka's jars. Each has a stamp over
+# what it was made from, so a second call only compares hashes. Says in one line what is missing; on Debian and Ubuntu as
+# root it installs a missing JDK, Maven, Rust or venv module itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly LEAST_PYTHON="3.11" LEAST_JAVA=17
 readonly PYTHON_STAMP=.venv/.made-from JARS_STAMP=infra/kafka/lib/.made-from
+readonly CORE=streams/foldcore CORE_STAMP=streams/foldcore/target/.made-from
+readonly CORE_LIBRARY=streams/sendledger/edges/libfoldcore.native
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -14,8 +16,10 @@ fail() { say "$*"; exit 1; }
 hash_of() { cat "$@" | sha256sum | cut -d' ' -f1; }
 python_hash() { hash_of requirements-dev.txt requirements.in pyproject.toml; }
 jars_hash() { hash_of infra/kafka/pom.xml; }
+core_hash() { find "$CORE/src" "$CORE/Cargo.toml" -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -d' ' -f1; }
 
 python_is_made() { [[ -x .venv/bin/sendledger && $(cat "$PYTHON_STAMP" 2>/dev/null) == "$(python_hash)" ]] && .venv/bin/python -c ''; }
+core_is_built() { [[ -f $CORE_LIBRARY && $(cat "$CORE_STAMP" 2>/dev/null) == "$(core_hash)" ]]; }
 jars_are_there() { [[ $(cat "$JARS_STAMP" 2>/dev/null) == "$(jars_hash)" ]]; }
 
 apt_can() { [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; }
@@ -73,6 +77,21 @@ make_python() {
   python_hash >"$PYTHON_STAMP"
 }
 
+build_core() {
+  command -v cargo >/dev/null || need "Rust (cargo), which builds the fold's library" cargo
+  say "building the fold's library"
+  local told
+  told=$(cargo build --release --offline --quiet --manifest-path "$CORE/Cargo.toml" --target-dir "$CORE/target" 2>&1) ||
+    fail "cargo could not build the fold's library: $told"
+  # In one step: whoever runs keeps the file that it has.
+  local built
+  for built in "$CORE"/target/release/libfoldcore.{so,dylib}; do
+    if [[ -f $built ]]; then cp "$built" "$CORE_LIBRARY.new"; fi
+  done
+  mv "$CORE_LIBRARY.new" "$CORE_LIBRARY"
+  core_hash >"$CORE_STAMP"
+}
+
 fetch_jars() {
   command -v mvn >/dev/null || need "Maven" maven
   say "fetching Kafka's jars"
@@ -85,9 +104,10 @@ fetch_jars() {
   jars_hash >"$JARS_STAMP"
 }
 
-if python_is_made && jars_are_there && [[ -n $(java_version || true) ]]; then exit 0; fi
+if python_is_made && core_is_built && jars_are_there && [[ -n $(java_version || true) ]]; then exit 0; fi
 exec 9<"$0" # two calls at once must not install into the same places
 flock 9
 python_is_made || make_python
+core_is_built || build_core
 need_java
 jars_are_there || fetch_jars

@@ -77,6 +77,7 @@ class RepublishAsked(CampaignEvent):
 
     The fold that owns `partition` publishes the campaign's part, those of these `days`, and the states of these
     messages again as it has them; the merge publishes the campaign's state again. Without a partition only the merge.
+    `recipients`: the recipient ids of the messages, in their order; without theirs the fold finds no message.
     """
 
     TYPE: ClassVar[str] = "sendledger.republish-asked.v1"
@@ -84,6 +85,7 @@ class RepublishAsked(CampaignEvent):
     partition: Annotated[int, Field(ge=0)] | None = None
     days: tuple[str, ...] = ()
     messages: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
+    recipients: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
 
 
 class SystemRegistered(CampaignEvent):

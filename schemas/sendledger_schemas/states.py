@@ -25,7 +25,7 @@ Bucket = Literal[
 
 BUCKETS: tuple[Bucket, ...] = Bucket.__args__  # type: ignore[attr-defined]  # typing keeps a Literal's values there
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Of store, partials and message states: code with another one folds the log anew."""
 
 

@@ -50,7 +50,7 @@ async def measure(settings: Settings, directory: Path, events: int) -> tuple[flo
         metrics = FoldMetrics(CollectorRegistry())
         count = settings.partitions
         owner = Fold(directory / "fold", out, metrics, slot=0, partitions=count, ids=ids_of, connection=link)
-        app = BatchApp(link, "bench-fold", FOLD_SOURCES, owner, bare=True)
+        app = BatchApp(link, "bench-fold", FOLD_SOURCES, owner, packed=True)
         running = asyncio.create_task(app.run(stop))
         await app.ready.wait()
         began, busy, before = time.perf_counter(), time.process_time(), sum(app.done.values())

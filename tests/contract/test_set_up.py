@@ -11,16 +11,20 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-_TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "head", "mv", "rm", "sed", "sha256sum", "mkdir", "touch")
+_SHELL = ("bash", "cat", "cut", "dirname", "env", "flock", "head", "mv", "rm", "sed", "sha256sum", "mkdir", "touch")
+_TOOLS = (*_SHELL, "cp", "find", "sort", "xargs")
 _JAVA = "#!/usr/bin/env bash\necho 'openjdk version \"{}.0.1\" 2025-01-01' >&2\n"
 _MAVEN = (
     "#!/usr/bin/env bash\necho called >>calls\nmkdir -p infra/kafka/lib.new\ntouch infra/kafka/lib.new/kafka_x.jar\n"
 )
+_RELEASE = "streams/foldcore/target/release"
+_CARGO = f"#!/usr/bin/env bash\nmkdir -p {_RELEASE}\necho built >{_RELEASE}/libfoldcore.so\n"
+_BROKEN_CARGO = "#!/usr/bin/env bash\necho 'error[E0425]: cannot find value'\nexit 1\n"
 _BROKEN_MAVEN = "#!/usr/bin/env bash\necho '[ERROR] no such artifact'\nexit 1\n"
 
 
 class Machine:
-    """A checkout on a machine that has nothing but the tools of a shell, and a .venv that is made already."""
+    """A checkout on a machine that has nothing but the tools of a shell; .venv and the fold's library are made."""
 
     def __init__(self, directory: Path) -> None:
         self.checkout, self.path = directory / "checkout", directory / "bin"
@@ -35,10 +39,20 @@ class Machine:
             self._copy(name)
         self._write(self.checkout / ".venv/bin/sendledger", "#!/usr/bin/env bash\n")
         (self.checkout / ".venv/bin/python").symlink_to(sys.executable)
-        parts = ("requirements-dev.txt", "requirements.in", "pyproject.toml")
-        content = b"".join((CHECKOUT / part).read_bytes() for part in parts)
+        self._made(self.checkout / ".venv/.made-from", "requirements-dev.txt", "requirements.in", "pyproject.toml")
+        self.core = self.checkout / "streams/foldcore"
+        self._write(self.core / "src/lib.rs", "//! Of a test.")
+        self._copy("streams/foldcore/Cargo.toml")
+        self.library = self.checkout / "streams/sendledger/edges/libfoldcore.native"
+        self._write(self.library, "old")
+        self._made(self.core / "target/.made-from", "streams/foldcore/Cargo.toml", "streams/foldcore/src/lib.rs")
+
+    def _made(self, stamp: Path, *parts: str) -> None:
+        """Mark something as made from these files as they are."""
+        content = b"".join((self.checkout / part).read_bytes() for part in parts)
         made = subprocess.run(["sha256sum"], input=content, capture_output=True, check=True).stdout.split()[0]
-        (self.checkout / ".venv/.made-from").write_bytes(made + b"\n")
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_bytes(made + b"\n")
 
     def _copy(self, name: str) -> None:
         target = self.checkout / name
@@ -102,6 +116,28 @@ def test_a_missing_python_is_one_line(machine: Machine) -> None:
     code, told = machine.has("python3", "#!/usr/bin/env bash\nexit 1\n").set_up()
     assert code == 1
     assert told == ["setup: missing: Python 3.11 or later (Debian, Ubuntu: apt-get install python3 python3-venv)"]
+
+
+def test_a_missing_rust_is_one_line(machine: Machine) -> None:
+    """Without Rust the script says what to install and fails."""
+    machine.library.unlink()
+    code, told = machine.has("java", _JAVA.format(21)).set_up()
+    wanted = "Rust (cargo), which builds the fold's library (Debian, Ubuntu: apt-get install cargo)"
+    assert (code, told) == (1, [f"setup: missing: {wanted}"])
+
+
+def test_the_library_is_built_anew_when_its_source_changes(machine: Machine) -> None:
+    """A failed build leaves the old library and is tried again; a good one takes its place."""
+    machine.has("java", _JAVA.format(17)).has("mvn", _MAVEN)
+    (machine.core / "src/lib.rs").write_text("//! Of another test.", encoding="utf-8")
+    code, told = machine.has("cargo", _BROKEN_CARGO).set_up()
+    broken = "setup: cargo could not build the fold's library: error[E0425]: cannot find value"
+    assert (code, told[-1]) == (1, broken)
+    assert machine.library.read_text(encoding="utf-8") == "old"
+    code, told = machine.has("cargo", _CARGO).set_up()
+    assert (code, told[0]) == (0, "setup: building the fold's library")
+    assert machine.library.read_text(encoding="utf-8") == "built\n"
+    assert machine.set_up() == (0, [])
 
 
 def test_the_second_call_does_nothing(machine: Machine) -> None:

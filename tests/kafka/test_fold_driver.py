@@ -3,90 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import OffsetAndMetadata
 
 from sendledger.agents import watchdog
 from sendledger.agents.alignment import NotColocatedError
-from sendledger.agents.driver import BatchApp, LogRange
+from sendledger.agents.driver import BatchApp
 from sendledger.agents.fetched import Batch
 from sendledger.agents.transport import LogChangedError
 from sendledger.config import Settings
 from sendledger.edges.kafka import admin, connection, consumer
-from sendledger.edges.publisher import Outgoing
-from sendledger_schemas.topics import API_RESPONSES, CAMPAIGNS, SEND_ATTEMPTS, SEND_REQUESTS
+from sendledger_schemas.topics import API_RESPONSES, CAMPAIGNS, SEND_REQUESTS
+from tests.support.driving import TOPICS, Notebook, numbered, reading
 from tests.support.folding import write
 from tests.support.kafka import eventually
-
-TOPICS = (SEND_REQUESTS, SEND_ATTEMPTS)
-
-
-class Notebook:
-    """An owner that notes what it gets, by topic partition; its notes are its cursors."""
-
-    def __init__(self, start: Mapping[TopicPartition, int] | None = None) -> None:
-        self.start = dict(start or {})
-        self.notes: dict[TopicPartition, list[int]] = {}
-        self.log: dict[TopicPartition, LogRange] = {}
-        self.error: Exception | None = None
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    @property
-    def count(self) -> int:
-        """Records so far."""
-        return sum(map(len, self.notes.values()))
-
-    async def assigned(self, partition: int, log: Mapping[str, LogRange]) -> Mapping[str, int]:
-        """Where the notes end."""
-        cursors = {}
-        for topic, span in log.items():
-            tp = TopicPartition(topic, partition)
-            self.log[tp] = span
-            cursors[topic] = self.notes[tp][-1] + 1 if self.notes.get(tp) else self.start.get(tp, span.first)
-        return cursors
-
-    async def batch(self, partition: int, records: Mapping[str, Sequence[ConsumerRecord[Any, Any]]]) -> None:
-        """Note the offsets."""
-        await self.gate.wait()
-        if self.error is not None:
-            raise self.error
-        for topic, batch in records.items():
-            notes = self.notes.setdefault(TopicPartition(topic, partition), [])
-            notes += [record.offset for record in batch]
-
-    async def revoked(self, partitions: Collection[int]) -> None:
-        """Nothing to close."""
-
-
-@asynccontextmanager
-async def reading(settings: Settings, owner: Notebook, *topics: str) -> AsyncIterator[BatchApp]:
-    """The driver, reading; stopped at the end."""
-    stop = asyncio.Event()
-    app = BatchApp(connection(settings.kafka), "driver-test", topics or TOPICS, owner)
-    running = asyncio.create_task(app.run(stop))
-    await asyncio.wait({running, asyncio.ensure_future(app.ready.wait())}, return_when="FIRST_COMPLETED", timeout=30)
-    try:
-        yield app
-    finally:
-        stop.set()
-        await running
-
-
-def numbered(count: int, *topics: str, partitions: int = 8) -> list[Outgoing]:
-    """`count` small records on each partition of each topic."""
-    return [
-        Outgoing(topic, partition, b"k", str(number).encode())
-        for topic in topics or TOPICS
-        for partition in range(partitions)
-        for number in range(count)
-    ]
 
 
 async def test_every_record_once_and_in_order(shared_kafka: Settings) -> None:
@@ -138,7 +72,7 @@ async def test_a_hole_is_mended(shared_kafka: Settings, monkeypatch: pytest.Monk
         await eventually(lambda: len(lost) == 3)
         await write(shared_kafka, numbered(1))  # a hole shows when something comes behind it
         await eventually(lambda: owner.count == 51 * 16)
-        assert app.holes >= 1
+        assert app.holes.mended >= 1
     assert all(notes == list(range(51)) for notes in owner.notes.values())
 
 
@@ -155,7 +89,7 @@ async def test_a_cut_behind_the_cursor_ends_it(shared_kafka: Settings) -> None:
             async with admin(shared_kafka.kafka) as client:
                 await client.delete_records({tp: RecordsToDelete(before_offset=60)})
             await app._consumer.seek_all({tp: 60})  # as if the fetcher had jumped there
-            app._expected[tp] = app._consumer._thread._chain[tp][0], 20
+            app.holes.expected[tp] = app._consumer._thread.chain[tp][0], 20
             await write(shared_kafka, numbered(1))
             owner.gate.set()
             await eventually(app._failed.done)

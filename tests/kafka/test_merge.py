@@ -12,7 +12,7 @@ import msgspec
 from sendledger.agents import fold, merge
 from sendledger.config import Settings
 from sendledger.domain.message import NOTHING_READ
-from sendledger.domain.partial import Origin, Part, record, record_key
+from sendledger.edges.fold_core import Origin
 from sendledger.edges.kafka import connection
 from sendledger.edges.publisher import Outgoing
 from sendledger.edges.topic_ids import topic_ids
@@ -22,6 +22,7 @@ from sendledger_schemas.topics import CAMPAIGN_PARTIALS, CAMPAIGN_STATE, FOLD_SO
 from tests.support import story
 from tests.support.folding import agrees, folded, lives, outgoing, read, role, totals, write
 from tests.support.kafka import eventually
+from tests.support.partials import record, record_key
 from tests.support.role import spawn, spawned
 
 Json = dict[str, Any]
@@ -47,10 +48,10 @@ async def partial(
     """A partial as a fold publishes it."""
     ids = await topic_ids(connection(settings.kafka), FOLD_SOURCES)
     origin = Origin(partition, slot, NOTHING_READ, ids)
-    part = Part({"requested": count, "b:queued": count}, (offset, -1, -1, -1, -1))
+    counters: dict[str, int] = {"requested": count, "b:queued": count}
     key = record_key(campaign, origin, None).encode()
     place = partition_of(campaign, settings.partitions)
-    return Outgoing(CAMPAIGN_PARTIALS, place, key, record(campaign, origin, None, part))
+    return Outgoing(CAMPAIGN_PARTIALS, place, key, record(campaign, origin, None, counters, (offset, -1, -1, -1, -1)))
 
 
 async def test_adds_up_what_the_folds_published(shared_kafka: Settings) -> None:

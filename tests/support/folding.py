@@ -14,9 +14,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from sendledger.config import Settings
 from sendledger.domain.facts import decode_fact
-from sendledger.domain.fold import PartitionFold
 from sendledger.domain.message import NOTHING_READ
-from sendledger.domain.partial import Origin
+from sendledger.edges.fold_core import Origin
 from sendledger.edges.kafka import consumer, producer
 from sendledger.edges.publisher import Outgoing, publish
 from sendledger.life import Life
@@ -26,6 +25,7 @@ from sendledger_schemas.registry import Data
 from sendledger_schemas.topics import CAMPAIGN_PARTIALS, FOLD_SOURCES, TOPICS
 from tests.support import story
 from tests.support.kafka import eventually
+from tests.support.native import PartitionFold
 
 Records = list[ConsumerRecord[Any, Any]]
 Numbers = dict[tuple[str, int, str | None], tuple[dict[str, int], int]]

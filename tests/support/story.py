@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sendledger.domain.facts import Fact, decode_fact
-from sendledger.domain.fold import Changes, PartitionFold
 from sendledger.domain.message import NOTHING_READ
-from sendledger.domain.partial import Origin
+from sendledger.edges.fold_core import Origin
 from sendledger_schemas import attempts, decisions, envelope, ids, postbacks, requests, responses, topics
 from sendledger_schemas.registry import Data
+from tests.support.native import Changes, PartitionFold
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ORIGIN = Origin(partition=3, slot=0, from_=NOTHING_READ, topic_ids={})

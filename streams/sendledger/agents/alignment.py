@@ -2,20 +2,25 @@
 
 The order in which topics are folded does not matter to the result, but to the cost: the events of one message stand
 close together in time, so a batch of one time span touches each document once, not once a topic. Times are the
-broker's (LogAppendTime).
+broker's (LogAppendTime). What is a record here may as well be a packed batch of them: it is never split.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
+
+from sendledger.agents.fetched import how_many
 
 MOST_WAITING = 500
 """Records of a topic partition that wait; with more it is not fetched until they are handed on."""
+
+PATIENCE = 1.0
+"""Seconds after which what waits for another topic is handed on all the same."""
 
 
 class NotColocatedError(Exception):
@@ -31,10 +36,12 @@ def colocated(assigned: Collection[TopicPartition], topics: Collection[str]) -> 
 
 
 class Timed(Protocol):
-    """A record as aiokafka gives it; `timestamp` in milliseconds."""
+    """A record as aiokafka gives it, or a whole batch of them; `timestamp` in milliseconds."""
 
     @property
     def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
 
 
 _R = TypeVar("_R", bound=Timed)
@@ -66,51 +73,52 @@ def _time(record: Timed) -> int:
     return record.timestamp
 
 
-def pieces(records: Mapping[str, Sequence[_R]], size: int) -> Iterator[dict[str, Sequence[_R]]]:
-    """The batch in pieces of about so many records, each topic's share at a time: these stand side by side in time."""
-    count = -(-sum(map(len, records.values())) // size)
-    for number in range(count):
-        yield {
-            topic: batch[len(batch) * number // count : len(batch) * (number + 1) // count]
-            for topic, batch in records.items()
-        }
-
-
 class Waiting:
     """What was fetched and not handed on yet, by partition and topic."""
 
     def __init__(self) -> None:
-        self._records: dict[int, Records[ConsumerRecord]] = {}
+        self._records: dict[int, Records[Any]] = {}
+        self._counts: dict[tuple[str, int], int] = {}
         self._missing: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        self._held: dict[int, float] = {}  # since when nothing of a partition could be handed on
 
     def __bool__(self) -> bool:
         return bool(self._records)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._records, self._missing = {}, defaultdict(dict)
+        self._records, self._counts, self._missing, self._held = {}, {}, defaultdict(dict), {}
 
     def expect(self, topic: str, partition: int, end: int) -> None:
         """The log held records up to `end` when the partition was assigned: until then the topic is behind."""
         self._missing[partition][topic] = end
 
-    def add(self, topic: str, partition: int, records: Sequence[ConsumerRecord]) -> None:
+    def add(self, topic: str, partition: int, records: Sequence[Timed]) -> None:
         """Records that follow those that were added before."""
         self._records.setdefault(partition, {}).setdefault(topic, []).extend(records)
+        place = topic, partition
+        self._counts[place] = self._counts.get(place, 0) + how_many(records)
         if records[-1].offset + 1 >= self._missing[partition].get(topic, -1):
             self._missing[partition].pop(topic, None)
 
     def is_full(self, topic: str, partition: int) -> bool:
-        """Whether enough of a topic partition waits."""
-        return len(self._records.get(partition, {}).get(topic, ())) >= MOST_WAITING
+        """Whether enough of a topic partition waits (asked from another thread)."""
+        return self._counts.get((topic, partition), 0) >= MOST_WAITING
 
-    def take(self, *, aligned: bool) -> dict[int, Records[ConsumerRecord]]:
-        """What may be handed on now, by partition; with `aligned=False` everything."""
+    def take(self, now: float) -> dict[int, Records[Any]]:
+        """What may be handed on now, by partition; everything of one of which for too long nothing could. In seconds.
+
+        Patience is each partition's own: the others' records come all the time, and must not hold this one up.
+        """
         taken = {}
         for partition, waiting in list(self._records.items()):
-            now, later = cut(waiting, self._missing[partition] if aligned else ())
-            if now:
-                taken[partition] = now
+            patient = now - self._held.setdefault(partition, now) < PATIENCE
+            ready, later = cut(waiting, self._missing[partition] if patient else ())
+            for topic, records in ready.items():
+                self._counts[topic, partition] -= how_many(records)
+            if ready:
+                taken[partition] = ready
+                del self._held[partition]
             if later:
                 self._records[partition] = later
             else:

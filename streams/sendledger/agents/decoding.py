@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from sendledger.agents.fetched import Bare
+import msgspec
+
+from sendledger.agents.fetched import Bare, Packed
 from sendledger.domain.facts import Fact, decode_fact
 from sendledger.edges.dead_letters import DeadLetter
 from sendledger_schemas.envelope import UnreadableEvent
 from sendledger_schemas.topics import FOLD_SOURCES, TOPICS
 
-Read = list[tuple[int, int, Fact]]
-"""(source topic, offset, fact): what `PartitionFold.fold` takes."""
-
 _FACTS: dict[str, type[Fact]] = {str(fact.__struct_config__.tag): fact for fact in get_args(Fact)}
 _EXPECTED = {topic: frozenset(_FACTS[model.TYPE] for model in TOPICS[topic].events) for topic in FOLD_SOURCES}
+_encode = msgspec.json.Encoder().encode
 
 
 def belongs(fact: Fact, topic: str) -> bool:
@@ -28,27 +28,43 @@ def is_keyed(fact: Fact, key: bytes | None) -> bool:
     return key == fact.data.recipient_id.encode()
 
 
-def decode(records: Mapping[str, Sequence[Bare]], partition: int) -> tuple[Read, list[DeadLetter]]:
-    """Facts in the order of each topic, and dead letters. Errors: UnknownVersion (the worker is older than its log)."""
-    facts: Read = []
-    letters: list[DeadLetter] = []
-    for number, topic in enumerate(FOLD_SOURCES):
-        expected = _EXPECTED[topic]
-        for record in records.get(topic, ()):
-            try:
-                fact = decode_fact(record.value or b"")
-            except UnreadableEvent as error:
-                letters.append(_letter(topic, partition, record, error))
-                continue
-            if type(fact) not in expected:
-                name = fact.__struct_config__.tag
-                wrong = UnreadableEvent(f"{name} does not belong on this topic")
-                letters.append(_letter(topic, partition, record, wrong))
-            elif not is_keyed(fact, record.key):
-                letters.append(_letter(topic, partition, record, UnreadableEvent("its key is not its recipient_id")))
-            else:
-                facts.append((number, record.offset, fact))
-    return facts, letters
+class Judge:
+    """Judges what the fold's library finds out of the ordinary in one batch (`fold_core.Judge`).
+
+    `letters`: what is no event that it could fold. Errors: UnknownVersion (the worker is older than its log).
+    """
+
+    def __init__(self, records: Mapping[str, Sequence[Packed]], partition: int) -> None:
+        self._records, self._partition = records, partition
+        self._unpacked: dict[tuple[int, int], dict[int, Bare]] = {}
+        self.letters: list[DeadLetter] = []
+
+    def __call__(self, number: int, offset: int) -> bytes | None:
+        """The event in its usual form; None for what became a letter."""
+        topic = FOLD_SOURCES[number]
+        record = self._record(topic, number, offset)
+        try:
+            return _encode(readable(record, topic))
+        except UnreadableEvent as error:
+            self.letters.append(_letter(topic, self._partition, record, error))
+            return None
+
+    def _record(self, topic: str, number: int, offset: int) -> Bare:
+        batch = next(batch for batch in self._records[topic] if batch.first <= offset <= batch.offset)
+        place = number, batch.base
+        if place not in self._unpacked:
+            self._unpacked[place] = {record.offset: record for record in batch.unpacked()}
+        return self._unpacked[place][offset]
+
+
+def readable(record: Bare, topic: str) -> Fact:
+    """The fact. Errors: UnreadableEvent for a dead letter, UnknownVersion."""
+    fact = decode_fact(record.value or b"")
+    if not belongs(fact, topic):
+        raise UnreadableEvent(f"{fact.__struct_config__.tag} does not belong on this topic")
+    if not is_keyed(fact, record.key):
+        raise UnreadableEvent("its key is not its recipient_id")
+    return fact
 
 
 def _letter(topic: str, partition: int, record: Bare, error: Exception) -> DeadLetter:

@@ -8,21 +8,23 @@ when the partitions are gone (`revoked`). Whatever fails ends `run` with an exce
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import structlog
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from faust.serializers.schemas import Schema
 
 from sendledger.agents.alignment import Waiting, colocated
 from sendledger.agents.fetched import Batch
-from sendledger.agents.transport import BatchConsumer, BatchFaust, LogChangedError
+from sendledger.agents.holes import Holes
+from sendledger.agents.transport import BatchConsumer, BatchFaust
 
-PATIENCE = 1.0  # seconds after which what waits for another topic is handed on all the same
 FINISH_WITHIN = 10.0  # seconds for what is in work at the end; after that it is given up, unwritten
 LEAVE_WITHIN = 5.0  # seconds for leaving the group; after that the process ends without
+_LOOK_AGAIN = 0.25  # seconds until what waits for another topic is looked at again
 
 _log = structlog.get_logger()
 
@@ -41,8 +43,8 @@ class Owner(Protocol):
     async def assigned(self, partition: int, log: Mapping[str, LogRange]) -> Mapping[str, int]:
         """The partition is ours. Returns for each topic the offset to read first, within its range."""
 
-    async def batch(self, partition: int, records: Mapping[str, Sequence[ConsumerRecord]]) -> None:
-        """The next records of a partition, by topic, each in order. Called for several partitions at a time."""
+    async def batch(self, partition: int, records: Mapping[str, Sequence[Any]]) -> None:
+        """The next records (or `Packed`) of a partition, by topic, each in order. Called for several at a time."""
 
     async def revoked(self, partitions: Collection[int]) -> None:
         """These partitions are not ours any more; no batch of them is in work."""
@@ -62,7 +64,7 @@ class BatchApp:
     """One role's membership in its consumer group.
 
     `connection`: arguments for aiokafka clients (`edges.kafka.connection`). `name`: the group. `contiguous=False`: the
-    topics are compacted. `bare=True`: the owner gets `fetched.Bare` records. `ready` is set while partitions are read.
+    topics are compacted. `packed=True`: the owner gets `fetched.Packed` for records. `ready` is set while it reads.
     """
 
     def __init__(
@@ -76,22 +78,21 @@ class BatchApp:
         contiguous: bool = True,
         session_timeout: float = 6.0,
         fetch_bytes: int = 1 << 19,
-        bare: bool = False,
+        packed: bool = False,
     ) -> None:
         self.ready = ready or asyncio.Event()
-        self.holes = 0
+        self.holes = Holes()
         self.done: dict[TopicPartition, int] = {}
         self.spans: dict[TopicPartition, LogRange] = {}  # from cursor to end, when it was assigned
         self._topics = tuple(topics)
         self._owner = owner
-        self._expected: dict[TopicPartition, tuple[int, int]] = {}  # number of the seek, next offset
         self._epoch = 0
         self._waiting = Waiting()
         self._wake, self._idle = asyncio.Event(), asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._failed: asyncio.Future[None] = self._loop.create_future()
         self._app = self._faust(connection, name, session_timeout)
-        self._app.contiguous, self._app.bare, self._app.fetch_bytes = contiguous, bare, fetch_bytes
+        self._app.contiguous, self._app.packed, self._app.fetch_bytes = contiguous, packed, fetch_bytes
 
     def _faust(self, connection: dict[str, Any], name: str, session_timeout: float) -> BatchFaust:
         app = BatchFaust(
@@ -124,6 +125,7 @@ class BatchApp:
         tasks = [
             asyncio.create_task(self._app.start(), name="faust"),
             asyncio.create_task(self._rounds(), name="rounds"),
+            asyncio.create_task(self.holes.watch(self._consumer), name="holes"),
         ]
         for task in tasks:
             task.add_done_callback(self.reap)
@@ -209,7 +211,7 @@ class BatchApp:
             return
         self.done.update(cursors)
         self.spans = {tp: LogRange(offset, ranges[tp][1]) for tp, offset in cursors.items()}
-        self._expected = {tp: (seek, offset) for tp, offset in cursors.items()}
+        self.holes.begin(seek, cursors)
         for tp, span in self.spans.items():
             if span.first < span.end:
                 self._waiting.expect(tp.topic, tp.partition, span.end)
@@ -238,7 +240,7 @@ class BatchApp:
 
     def _forget(self) -> None:
         self._epoch += 1
-        self._expected = {}
+        self.holes.forget()
         self._waiting.clear()
 
     def is_full(self, tp: tuple[str, int]) -> bool:
@@ -248,53 +250,30 @@ class BatchApp:
     # ------------------------------------------------------------------------------ from the agent to the owner
     async def _take(self, batch: Batch) -> None:
         try:
-            await self._queue(batch)
+            if await self.holes.follows(batch, self._consumer):
+                self._waiting.add(batch.tp.topic, batch.tp.partition, batch.records)
+                self._wake.set()
         except Exception as error:  # noqa: BLE001 — nothing may raise out of an agent
             self._fail(error)
-
-    async def _queue(self, batch: Batch) -> None:
-        seek, expected = self._expected.get(batch.tp, (0, 0))
-        if batch.seek != seek:
-            return  # fetched before the last seek
-        if batch.start > expected:
-            await self._mend(batch, expected)
-            return
-        self._waiting.add(batch.tp.topic, batch.tp.partition, batch.records)
-        self._expected[batch.tp] = seek, batch.next
-        self._wake.set()
-
-    async def _mend(self, batch: Batch, expected: int) -> None:
-        """Records are missing before this batch: look at the log, and read again from the cursor."""
-        self.holes += 1
-        epoch = self._epoch
-        first, _end = (await self._consumer.ranges([batch.tp]))[batch.tp]
-        if first > expected:
-            raise LogChangedError(f"{batch.tp.topic}/{batch.tp.partition} was cut at {first}, read only to {expected}")
-        _log.warning("hole in the fetched records", topic=batch.tp.topic, partition=batch.tp.partition, at=expected)
-        if epoch == self._epoch:
-            self._expected[batch.tp] = await self._consumer.seek_all({batch.tp: expected}), expected
 
     async def _rounds(self) -> None:
         """What waits is handed on at once, partitions side by side: one folds while another is acknowledged."""
         while True:
-            patient = await self._woken()
+            await self._woken()
             async with self._idle:
-                work = self._waiting.take(aligned=patient)
+                work = self._waiting.take(self._loop.time())
                 async with asyncio.TaskGroup() as group:
                     for partition, records in work.items():
                         group.create_task(self._hand_on(partition, records))
 
-    async def _woken(self) -> bool:
-        """Wait for records; False if some have waited long enough for those of another topic."""
-        try:
-            async with asyncio.timeout(PATIENCE if self._waiting else None):
+    async def _woken(self) -> None:
+        """Wait for records, and not for long if some wait for those of another topic."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_AGAIN if self._waiting else None):
                 await self._wake.wait()
-        except TimeoutError:
-            return False
         self._wake.clear()
-        return True
 
-    async def _hand_on(self, partition: int, records: dict[str, list[ConsumerRecord]]) -> None:
+    async def _hand_on(self, partition: int, records: Mapping[str, Sequence[Any]]) -> None:
         await self._owner.batch(partition, records)
         for topic, batch in records.items():
             self.done[TopicPartition(topic, partition)] = batch[-1].offset + 1

@@ -1,12 +1,12 @@
 """The fold's shell: a partition's records in, its numbers published, its state on disk (DESIGN §5).
 
 The order within a batch is what makes a crash cost time and never a wrong number:
-1. decode; what is no event of ours becomes a dead letter, an unknown version stops the worker
-2. load the documents that the facts name (inside `PartitionFold.fold`)
-3. fold
-4. publish dead letters, message states and partials, and await all acknowledgements
-5. write documents, partials and cursor in one WriteBatch
-A crash between 4 and 5 publishes the same again; the other order would leave what others see stale for ever.
+1. fold: read the records, load the documents that they name, work out what changes; what is no event of ours becomes a
+   dead letter, an unknown version stops the worker
+2. publish dead letters, message states and partials, and await all acknowledgements
+3. write documents, partials and cursor in one WriteBatch
+A crash between 2 and 3 publishes the same again; the other order would leave what others see stale for ever.
+The first step has a thread of its own: the library that does it lets go of Python's lock.
 """
 
 from __future__ import annotations
@@ -14,27 +14,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from aiokafka import AIOKafkaProducer
 
 from sendledger.agents import archive, asks, replay
-from sendledger.agents.alignment import pieces
-from sendledger.agents.decoding import decode
+from sendledger.agents.decoding import Judge
 from sendledger.agents.driver import BatchApp, LogRange
-from sendledger.agents.fetched import Bare
+from sendledger.agents.fetched import Packed, how_many
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
-from sendledger.domain.fold import Changes, PartitionFold
 from sendledger.domain.message import Offsets
-from sendledger.domain.partial import Origin
-from sendledger.domain.republish import published_again
 from sendledger.edges.dead_letters import DeadLetter, as_record
+from sendledger.edges.fold_core import Changes, Origin, PartitionFold
 from sendledger.edges.kafka import connection, producer
 from sendledger.edges.publisher import MAX_BATCH_BYTES, Outgoing, publish
 from sendledger.edges.state_store import Identity, Memory, StateStore, open_store, sole_user
@@ -47,15 +46,16 @@ from sendledger_schemas.topics import CAMPAIGN_PARTIALS, FOLD_SOURCES, MESSAGE_S
 
 GROUP = "sendledger-fold"
 
-_COLLECT_AFTER = 100_000
-"""Objects. A batch makes tens of thousands, none of them in a cycle; Python's default (700) looks at all of them over
-and over: measured at a fifth of the fold's time."""
-
-_PIECE = 1_000
-"""Records decoded and stepped before the next are decoded: while they are still in the processor's caches."""
+_COLLECT_AFTER = 2_000
+"""Objects. A batch makes thousands, none of them in a cycle, which Python's default (700) looks at over and over; with
+100,000 what Faust leaves in cycles, fetched batches among it, was 80 MB."""
 
 KEEP_EVERY = 60.0  # seconds
 
+_THREADS = 2
+"""More take turns at Python's lock, and keep memory apart from each other."""
+
+_T = TypeVar("_T")
 _log = structlog.get_logger()
 
 
@@ -65,7 +65,6 @@ class _Open:
 
     store: StateStore
     fold: PartitionFold
-    origin: Origin
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # what is published twice must not overtake what is new
 
 
@@ -88,6 +87,7 @@ class Fold:
         self._memory = Memory()
         self._open: dict[int, _Open] = {}
         self._places: dict[str, int] = {}
+        self._threads = ThreadPoolExecutor(_THREADS, "fold")
 
     async def assigned(self, partition: int, log: Mapping[str, LogRange]) -> Mapping[str, int]:
         """Open the state, or begin it anew; its cursor is where reading starts."""
@@ -104,7 +104,7 @@ class Fold:
         begun = store.identity or identity
         from_ = cast("Offsets", tuple(begun.from_[topic] for topic in FOLD_SOURCES))
         origin = Origin(partition, self._slot, from_, self._ids)
-        self._open[partition] = _Open(store, PartitionFold(store.load, origin), origin)
+        self._open[partition] = _Open(store, PartitionFold(store.load, origin, store.archived))
         self._metrics.batch(partition, store.cursor, ())  # who compares cursors with the ends need not wait for a batch
         return dict(store.cursor)
 
@@ -119,22 +119,21 @@ class Fold:
             _log.warning("campaigns older than the log are archived", partition=partition, campaigns=sorted(campaigns))
         return campaigns
 
-    async def batch(self, partition: int, records: Mapping[str, Sequence[Bare]]) -> None:
+    async def batch(self, partition: int, records: Mapping[str, Sequence[Packed]]) -> None:
         """Fold one batch, in the order that the module's first lines give."""
         began = time.perf_counter()
-        mine = self._open[partition]
-        letters: list[DeadLetter] = []
+        mine, judge = self._open[partition], Judge(records, partition)
         async with mine.turn:
-            for piece in pieces(records, _PIECE):
-                facts, unusable = decode(piece, partition)  # 1
-                letters += unusable
-                mine.fold.add(facts)  # 2
-            changes = mine.fold.finish()  # 3
-            await publish(self._out, self._outgoing(partition, changes, letters))  # 4
+            changes = await self._aside(mine.fold.fold, records, judge)  # 1
+            await self._publish(partition, changes, judge.letters)  # 2
             cursor = {topic: batch[-1].offset + 1 for topic, batch in records.items()}
-            mine.store.write(changes.documents, cursor)  # 5
-        self._count(partition, records, letters, changes, cursor)
+            await self._aside(mine.store.write, changes.documents, cursor)  # 3
+        self._count(partition, records, judge.letters, changes, cursor)
         self._metrics.batch_seconds.observe(time.perf_counter() - began)
+
+    async def _aside(self, work: Callable[..., _T], *given: Any) -> _T:
+        """Do it on a thread, beside the loop that fetches and publishes."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *given))
 
     async def again(self, asked: RepublishAsked) -> None:
         """Publish once more what is stored of a campaign, if the partition is ours."""
@@ -143,9 +142,9 @@ class Fold:
             return
         async with mine.turn:
             if self._open.get(asked.partition) is mine:
-                origin, messages = mine.origin, asked.messages
-                changes = published_again(mine.store.load, origin, asked.campaign_id, asked.days, messages)
-                await publish(self._out, list(self._outgoing(asked.partition, changes, ())))
+                messages = dict(zip(asked.messages, asked.recipients, strict=False))
+                changes = await self._aside(mine.fold.again, asked.campaign_id, asked.days, messages)
+                await self._publish(asked.partition, changes, ())
 
     async def revoked(self, partitions: Collection[int]) -> None:
         """Close the stores: whoever opens them next must find them free."""
@@ -166,18 +165,11 @@ class Fold:
             for mine in list(self._open.values()):
                 mine.store.keep()
 
-    def _outgoing(self, partition: int, changes: Changes, letters: Sequence[DeadLetter]) -> Iterator[Outgoing]:
-        for letter in letters:
-            record = as_record(letter)
-            yield Outgoing(record.topic, record.partition, record.key or b"", record.value, list(record.headers))
-        archived = self._open[partition].store.archived
-        for message in changes.messages:
-            if message.campaign_id not in archived:  # the log has lost facts of some: what was told last stands
-                yield Outgoing(MESSAGE_STATE, partition, message.key.encode(), message.value)
-        for partial in changes.partials:
-            if partial.campaign_id in archived:
-                continue
-            yield Outgoing(CAMPAIGN_PARTIALS, self._place(partial.campaign_id), partial.key.encode(), partial.value)
+    async def _publish(self, partition: int, changes: Changes, letters: Sequence[DeadLetter]) -> None:
+        records = [_buried(letter) for letter in letters]
+        for key, campaign, value, _ in changes.partials:
+            records.append(Outgoing(CAMPAIGN_PARTIALS, self._place(campaign), key, value))
+        await publish(self._out, records, [(MESSAGE_STATE, partition, batch) for batch in changes.messages])
 
     def _place(self, campaign_id: str) -> int:
         place = self._places.get(campaign_id)
@@ -188,16 +180,21 @@ class Fold:
     def _count(
         self,
         partition: int,
-        records: Mapping[str, Sequence[Bare]],
+        records: Mapping[str, Sequence[Packed]],
         letters: Sequence[DeadLetter],
         changes: Changes,
         cursor: Mapping[str, int],
     ) -> None:
         for topic, batch in records.items():
-            self._metrics.records.labels(topic).inc(len(batch))
+            self._metrics.records.labels(topic).inc(how_many(batch))
         for letter in letters:
             self._metrics.letters.labels(letter.topic).inc()
         self._metrics.batch(partition, cursor, changes.partials)
+
+
+def _buried(letter: DeadLetter) -> Outgoing:
+    record = as_record(letter)
+    return Outgoing(record.topic, record.partition, record.key or b"", record.value, list(record.headers))
 
 
 def seldom_collect() -> None:
@@ -226,7 +223,7 @@ async def serve(settings: Settings, life: Life) -> None:
                 connection=link,
             )
             timeout = settings.session_timeout
-            app = BatchApp(link, GROUP, FOLD_SOURCES, owner, ready=life.ready, session_timeout=timeout, bare=True)
+            app = BatchApp(link, GROUP, FOLD_SOURCES, owner, ready=life.ready, session_timeout=timeout, packed=True)
             beside = [
                 asyncio.create_task(watch(app, link, metrics.told_lag), name="watchdog"),
                 asyncio.create_task(owner.keep(), name="keeping"),

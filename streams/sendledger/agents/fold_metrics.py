@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from sendledger.domain.fold import Publication
-from sendledger.domain.numbers import imbalance
-
-
-class _Numbers(msgspec.Struct):
-    counters: dict[str, int]
-    day: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Numbers).decode
+from sendledger.edges.fold_core import Partial
 
 
 class FoldMetrics:
@@ -44,14 +34,13 @@ class FoldMetrics:
         self.imbalance.set(0)
         self._broken: dict[tuple[int, str], int] = {}
 
-    def batch(self, partition: int, cursor: Mapping[str, int], partials: Iterable[Publication]) -> None:
+    def batch(self, partition: int, cursor: Mapping[str, int], partials: Iterable[Partial]) -> None:
         """A batch is on disk."""
         for topic, offset in cursor.items():
             self.cursor.labels(topic, str(partition)).set(offset)
         for partial in partials:
-            numbers = _decode(partial.value)
-            if numbers.day is None:
-                self._broken[partition, partial.campaign_id] = abs(imbalance(numbers.counters))
+            if partial.imbalance is not None:
+                self._broken[partition, partial.campaign_id] = partial.imbalance
         self._broken = {part: by for part, by in self._broken.items() if by}
         self.imbalance.set(sum(self._broken.values()))
 

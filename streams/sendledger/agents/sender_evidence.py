@@ -1,20 +1,19 @@
 """Before an operator's `resend`: whether a postback has settled the doubt meanwhile (DESIGN §4 adoption, §6).
 
-The whole recipient is folded by the same `PartitionFold` as everybody's numbers, from the log, in memory: exact, and
-slow on a long log, which a decision made by a person may be.
+All facts about the recipient are read from the log and folded the plain way (`domain/plain.py`): exact, and slow on a
+long log, which a decision made by a person may be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from sendledger.domain.facts import Fact, decode_fact
-from sendledger.domain.fold import PartitionFold
-from sendledger.domain.message import NOTHING_READ, Message
-from sendledger.domain.partial import Origin
+from sendledger.domain.message import Message
+from sendledger.domain.plain import Seen, account
+from sendledger.domain.settled import bucket
 from sendledger_schemas.envelope import UnreadableEvent
 from sendledger_schemas.topics import FOLD_SOURCES
 
@@ -22,20 +21,10 @@ _POLL_MS = 500
 Read = tuple[int, int, Fact]
 
 
-class _Bucket(msgspec.Struct):
-    bucket: str
-
-
-_bucket = msgspec.json.Decoder(_Bucket).decode
-
-
 def may_resend(message: Message, reads: Sequence[Read]) -> bool:
     """Whether the message is queued by all facts about its recipient: (source topic, offset, fact), topic by topic."""
-    kept: dict[bytes, bytes] = {}
-    fold = PartitionFold(lambda keys: [kept.get(key) for key in keys], Origin(0, 0, NOTHING_READ, {}))
-    states = {state.key: state.value for state in fold.fold(reads).messages}
-    state = states.get(message.message_id)
-    return state is not None and _bucket(state).bucket == "queued"
+    facts = account(Seen(topic, offset, 0, fact) for topic, offset, fact in reads).messages.get(message.message_id)
+    return facts is not None and bucket(facts) == "queued"
 
 
 async def facts_about(consumer: AIOKafkaConsumer, partition: int, recipient_id: str) -> list[Read]:

@@ -12,9 +12,7 @@ What differs from the stock driver, each because of something read in its source
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from functools import partial
 from typing import Any, ClassVar, Protocol, cast
 
 import faust
@@ -27,9 +25,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.threads import WorkerThread
 
-from sendledger.agents.fetched import Batch, fetch_bare
-
-_FULL_NAP = 0.002  # seconds until the consumer's thread asks again whether there is room
+from sendledger.agents.fetched import Batch, Packed, fetch
 
 Position = Mapping[TopicPartition, int]
 
@@ -80,7 +76,7 @@ class _Thread(stock.AIOKafkaConsumerThread):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._chain: dict[TopicPartition, tuple[int, int]] = {}  # number of the last seek, next offset
+        self.chain: dict[TopicPartition, tuple[int, int]] = {}  # number of the last seek, next offset
         self._seeks = 0
 
     @property
@@ -99,32 +95,38 @@ class _Thread(stock.AIOKafkaConsumerThread):
             heartbeat_interval_ms=int(app.conf.broker_heartbeat_interval * 1000),
             rebalance_timeout_ms=int(app.conf.broker_rebalance_timeout * 1000),
             max_partition_fetch_bytes=app.fetch_bytes,
+            fetch_max_bytes=16 * app.fetch_bytes,  # one answer stands in memory several times while it is taken apart
             metadata_max_age_ms=60_000,
             **app.connection,
         )
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        self._chain.clear()
+        self.chain.clear()
         await super().on_partitions_revoked(revoked)
 
     async def _fetch_records(
-        self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
+        self,
+        consumer: Any,
+        active_partitions: set[TP],  # noqa: ARG002 — see `wanted`
+        timeout: float | None = None,
+        max_records: int | None = None,
     ) -> dict[TP, list[Any]]:
-        wanted = {tp for tp in active_partitions if not self._batch_app.intake.is_full(tp)}
-        if not wanted:
-            await asyncio.sleep(_FULL_NAP)
-            return {}
-        stock_fetch = partial(super()._fetch_records, consumer, wanted, max_records=max_records)
-        fetched = await (fetch_bare(consumer, stock_fetch, timeout) if self._batch_app.bare else stock_fetch(timeout))
-        # No await from here to the return: seeks run on this thread too, and chain and fetch must move together.
-        return {tp: [self._chained(tp, records)] for tp, records in fetched.items() if tp in self._chain}
+        stock_fetch, wanted = super()._fetch_records, cast("BatchConsumer", self.consumer).wanted
 
-    def _chained(self, tp: Any, records: list[ConsumerRecord]) -> Batch:
-        (seek, start), first = self._chain[tp], records[0].offset
+        def at_once(places: set[TP]) -> Any:
+            return stock_fetch(consumer, places, timeout=0, max_records=max_records)
+
+        fetched = await fetch(consumer, at_once, wanted, timeout or 0.0, packed=self._batch_app.packed)
+        # No await from here to the return: seeks run on this thread too, and chain and fetch must move together.
+        return {tp: [self._chained(tp, records)] for tp, records in fetched.items() if tp in self.chain}
+
+    def _chained(self, tp: Any, records: list[ConsumerRecord] | list[Packed]) -> Batch:
+        (seek, start), head = self.chain[tp], records[0]
+        first = head.first if isinstance(head, Packed) else head.offset
         if first < start:
             raise LogChangedError(f"{tp.topic}/{tp.partition} went back from {start} to {first}")
         batch = Batch(tp, seek, first if self._batch_app.contiguous else start, records)
-        self._chain[tp] = seek, batch.next
+        self.chain[tp] = seek, batch.next
         return batch
 
     async def ranges(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
@@ -147,7 +149,7 @@ class _Thread(stock.AIOKafkaConsumerThread):
         self._seeks += 1
         for tp, offset in positions.items():
             consumer.seek(tp, offset)
-            self._chain[tp] = self._seeks, offset
+            self.chain[tp] = self._seeks, offset
         return self._seeks
 
     async def commit_hint(self, positions: Position) -> None:
@@ -192,8 +194,24 @@ class BatchConsumer(stock.Consumer):
         """Read on from these offsets; IllegalStateError if a partition is not ours any more."""
         return await self._thread.seek_all(positions)
 
+    def wanted(self) -> tuple[set[TP], bool] | None:
+        """See `fetch`; asked by the consumer's thread. What may be read is asked anew: it changes while one waits."""
+        active = set(self._active_partitions or ())  # a copy, made in one step
+        wanted = {tp for tp in active if not self.app.intake.is_full(tp)}
+        return (wanted, len(wanted) == len(active)) if self.flow_active else None
+
+    def fetched(self, tp: TopicPartition) -> tuple[int, int] | None:
+        """Up to where a partition was fetched: number of the seek, next offset. None between assignments."""
+        return self._thread.chain.get(tp)
+
     async def perform_seek(self) -> None:
-        """Faust seeks to the committed offsets here, after each assignment; we to our own cursors."""
+        """Faust seeks to the committed offsets here, after each assignment; we to our own cursors.
+
+        It then clears its queues and lets the flow go on. A worker that had no partition before has its flow going all
+        the time: nothing that follows our seek may be in the queues before they are cleared.
+        """
+        self.stop_flow()
+        self.app.flow_control.suspend()
         await self.app.intake.seek({TopicPartition(*tp) for tp in self.assignment()})
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -223,7 +241,7 @@ class BatchConsumer(stock.Consumer):
             tp.partition,
             last.offset,
             last.timestamp / 1000,
-            last.timestamp_type,
+            1,  # LogAppendTime
             None,
             None,
             cast("Any", batch),
@@ -259,13 +277,13 @@ class _Boot(BootStrategy):
 
 
 class BatchFaust(faust.App):
-    """A Faust application on this transport. `contiguous`, `bare`, `fetch_bytes`: see `BatchApp`."""
+    """A Faust application on this transport. `contiguous`, `packed`, `fetch_bytes`: see `BatchApp`."""
 
     BootStrategy = _Boot
     intake: Intake
     connection: dict[str, Any]
     contiguous: bool
-    bare: bool
+    packed: bool
     fetch_bytes: int
 
     def _new_transport(self) -> _Transport:

@@ -13,12 +13,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from sendledger.domain.adoption import adopts
 from sendledger.domain.contribution import contribution
 from sendledger.domain.facts import Accepted, Fact, Postback, micros
 from sendledger.domain.message import NOTHING_READ, POSTBACKS, Message, Offsets, advanced, evolve, initial, standing
 from sendledger.domain.partial import NO_CAMPAIGN
 from sendledger.domain.postbacks import NO_TRACKING, Tracking, received
-from sendledger.domain.recipient import adopts
 from sendledger.domain.settled import Facts, Policy, known
 
 

@@ -105,6 +105,7 @@ class WrongState(NamedTuple):
 
     message_id: str
     campaign_id: str
+    recipient_id: str
     field: str
     published: object
     log: object
@@ -126,8 +127,8 @@ class Refold:
     """The numbers of one partition. `asks`: campaign → every `to` at which its numbers are wanted.
 
     `totals`: what was asked for; `end`: every campaign at the end of the log; `under`: as `totals`, under `policy`.
-    `behind`: messages whose published state is older than the log, as (campaign, its version, the `to` that it should
-    have); `far` counts those beyond `most`. `only`: the one campaign that matters.
+    `behind`: messages whose published state is older than the log, as (campaign, recipient, its version, the `to` that
+    it should have); `far` counts those beyond `most`. `only`: the one campaign that matters.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class Refold:
         self.totals: defaultdict[Ask, Total] = defaultdict(Total)
         self.under: defaultdict[Ask, Counter[str]] = defaultdict(Counter)
         self.end: defaultdict[str, Total] = defaultdict(Total)
-        self.behind: dict[str, tuple[str, int | None, Offsets]] = {}
+        self.behind: dict[str, tuple[str, str, int | None, Offsets]] = {}
         self.far = 0
         self.wrong: list[WrongState] = []
         self.compared: Counter[str] = Counter()
@@ -199,21 +200,21 @@ class Refold:
         if known is not None and not reaches(to, whole.to[message_id]):
             if len(self.behind) < self._most:
                 told = None if published is None else version_of(to)
-                self.behind[message_id] = campaign, told, whole.to[message_id]
+                self.behind[message_id] = campaign, known.message.recipient_id, told, whole.to[message_id]
             else:
                 self.far += 1
 
     def _compare(self, message_id: str, campaign: str, published: bytes, account: Account) -> None:
         facts = account.messages.get(message_id)
         if facts is None:
-            self.wrong.append(WrongState(message_id, campaign, "message_id", message_id, None))
+            self.wrong.append(WrongState(message_id, campaign, "", "message_id", message_id, None))
             return
         expected = state_record.encode(facts, account.to[message_id], self._partition)
         if expected == published:
             return
         told, known = msgspec.json.decode(published), msgspec.json.decode(expected)
         self.wrong += [
-            WrongState(message_id, campaign, name, told.get(name), known.get(name))
+            WrongState(message_id, campaign, facts.message.recipient_id, name, told.get(name), known.get(name))
             for name in sorted({*told, *known})
             if told.get(name) != known.get(name)
         ]

@@ -29,7 +29,8 @@ Why = Literal["wrong", "behind"]
 class Difference:
     """One published number that is not the log's. `messages`: some of those behind it, `more`: how many others.
 
-    `published` and `log` are the two numbers (or fields of a message state); None where there is none.
+    `published` and `log` are the two numbers (or fields of a message state); None where there is none. `recipient_id`:
+    of a message state, if the log knows it.
     """
 
     what: What
@@ -42,6 +43,7 @@ class Difference:
     day: str | None = None
     messages: tuple[str, ...] = ()
     more: int = 0
+    recipient_id: str | None = None
 
     def place(self) -> Place | None:
         """The partial that it is about."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -76,11 +76,20 @@ class Orders:
         by: str,
         partition: int | None = None,
         days: Sequence[str] = (),
-        messages: Sequence[str] = (),
+        messages: Mapping[str, str] | None = None,
     ) -> int:
-        """The owners of these records shall publish them again as they have them (`verify --repair`)."""
+        """The owners of these records shall publish them again as they have them (`verify --repair`).
+
+        `messages`: message id → recipient id.
+        """
+        names = messages or {}
         data = RepublishAsked(
-            campaign_id=campaign_id, by=by, partition=partition, days=tuple(days), messages=tuple(messages)
+            campaign_id=campaign_id,
+            by=by,
+            partition=partition,
+            days=tuple(days),
+            messages=tuple(names),
+            recipients=tuple(names.values()),
         )
         return await self._write(CAMPAIGNS, campaign_id, 0, data)
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
+from sendledger.edges.record_batch import PackedBatch
+
 MAX_BATCH_BYTES = 768 * 1024
 """For the producer's `max_batch_size`: below the broker's max.message.bytes (1 MiB)."""
 
@@ -30,15 +32,20 @@ class Outgoing(NamedTuple):
     headers: list[tuple[str, bytes]] = []  # noqa: RUF012 — never changed; a tuple would be refused by aiokafka
 
 
-async def publish(producer: AIOKafkaProducer, records: Iterable[Outgoing]) -> None:
+async def publish(
+    producer: AIOKafkaProducer, records: Iterable[Outgoing], ready: Iterable[tuple[str, int, PackedBatch]] = ()
+) -> None:
     """Write the records, those of one topic partition in their order. Returns once all are acknowledged.
 
+    `ready`: batches that are made already, as (topic, partition, batch); they go first.
     Errors: KafkaError; some of the records may then be on the log.
     """
+    acknowledgements: list[Any] = [
+        await producer.send_batch(batch, topic, partition=partition) for topic, partition, batch in ready
+    ]
     places: dict[tuple[str, int], list[Outgoing]] = {}
     for record in records:
         places.setdefault((record.topic, record.partition), []).append(record)
-    acknowledgements: list[Any] = []
     for (topic, partition), group in places.items():
         if len(group) <= _FEW:
             sent = [await producer.send(topic, value, key, partition, headers=more) for _, _, key, value, more in group]

@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import uvloop
-from aiokafka import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
 from sendledger.agents.driver import BatchApp, LogRange
+from sendledger.agents.fetched import Packed, how_many
 from sendledger.agents.fold import Fold, seldom_collect
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.config import KafkaSettings
@@ -37,11 +37,11 @@ class Timed:
         """Handed on."""
         return await self._fold.assigned(partition, log)
 
-    async def batch(self, partition: int, records: Mapping[str, Sequence[ConsumerRecord]]) -> None:
+    async def batch(self, partition: int, records: Mapping[str, Sequence[Packed]]) -> None:
         """Handed on and counted; done means published and written."""
         self.first = self.first or time.perf_counter()
         await self._fold.batch(partition, records)
-        self._left -= sum(map(len, records.values()))
+        self._left -= sum(map(how_many, records.values()))
         if self._left <= 0:
             self.last = time.perf_counter()
             self._finished.set()
@@ -61,7 +61,7 @@ async def main(servers: str, directory: Path, partitions: int, events: int) -> N
         metrics = FoldMetrics(CollectorRegistry())
         fold = Fold(directory, out, metrics, slot=0, partitions=partitions, ids=names, connection=link)
         owner = Timed(fold, events, stop)
-        await BatchApp(link, "bench-fold", FOLD_SOURCES, owner, bare=True).run(stop)
+        await BatchApp(link, "bench-fold", FOLD_SOURCES, owner, packed=True).run(stop)
     print(json.dumps({"seconds": owner.last - owner.first}))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendledger.agents.alignment import MOST_WAITING, Waiting, cut, pieces
+from sendledger.agents.alignment import MOST_WAITING, PATIENCE, Waiting, cut
+from sendledger.agents.fetched import Packed
 
 
 def records(*times: int, first: int = 0) -> list[Any]:
@@ -56,9 +58,9 @@ def test_every_record_is_handed_on_once_and_in_order(topics: list[list[int]], ch
         size = chance.randint(1, 5)
         waiting.add(name, 0, queues[name][:size])
         queues[name] = queues[name][size:]
-        for topic, batch in waiting.take(aligned=True).get(0, {}).items():
+        for topic, batch in waiting.take(0).get(0, {}).items():
             got[topic] += batch
-    for topic, batch in waiting.take(aligned=True).get(0, {}).items():
+    for topic, batch in waiting.take(0).get(0, {}).items():
         got[topic] += batch
     assert not waiting
     assert {topic: [record.offset for record in batch] for topic, batch in got.items()} == {
@@ -67,13 +69,45 @@ def test_every_record_is_handed_on_once_and_in_order(topics: list[list[int]], ch
 
 
 def test_patience_ends() -> None:
-    """A topic that never comes holds up the others only as long as the driver is patient."""
+    """A topic that never comes holds up the others only so long, counted from when nothing could be handed on."""
     waiting = Waiting()
     waiting.expect("a", 0, 10)
     waiting.expect("b", 0, 10)
     waiting.add("a", 0, records(1, 2))
-    assert waiting.take(aligned=True) == {}
-    assert times(waiting.take(aligned=False)[0]) == {"a": [1, 2]}
+    assert waiting.take(50) == {}
+    assert waiting.take(50 + 0.9 * PATIENCE) == {}
+    assert times(waiting.take(50 + PATIENCE)[0]) == {"a": [1, 2]}
+    waiting.add("a", 0, records(3, first=2))
+    assert waiting.take(50 + PATIENCE) == {}
+    waiting.clear()
+    waiting.expect("b", 0, 10)
+    waiting.add("a", 0, records(4))
+    assert waiting.take(50 + 3 * PATIENCE) == {}
+
+
+def test_patience_is_each_partitions_own() -> None:
+    """A steady flow in one partition does not hold up what waits in another for a topic that never comes."""
+    waiting = Waiting()
+    waiting.expect("b", 1, 10)
+    waiting.add("a", 1, records(1))
+    moments = [0.3 * PATIENCE * number for number in range(5)]
+    handed = []
+    for number, moment in enumerate(moments):
+        waiting.add("a", 0, records(number, first=number))
+        handed.append(sorted(waiting.take(moment)))
+    assert handed == [[0], [0], [0], [0], [0, 1]]
+
+
+def test_patience_begins_anew_whenever_something_goes() -> None:
+    """A topic that comes slowly, but comes, keeps the others side by side with it however long that takes."""
+    waiting = Waiting()
+    waiting.expect("b", 0, 100)
+    waiting.add("a", 0, records(*range(10)))
+    for number in range(9):
+        assert waiting.take(2 * number * PATIENCE) == {}
+        waiting.add("b", 0, records(number, first=number))
+        handed = waiting.take(2 * number * PATIENCE + 0.9 * PATIENCE)
+        assert times(handed[0]) == {"a": [number], "b": [number]}
 
 
 def test_a_topic_that_runs_ahead_is_not_fetched() -> None:
@@ -87,13 +121,38 @@ def test_a_topic_that_runs_ahead_is_not_fetched() -> None:
     assert not waiting.is_full("a", 0)
 
 
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=4), st.integers(1, 30))
-def test_pieces_are_the_batch(sizes: list[int], size: int) -> None:
-    """A batch in pieces: of each topic all records, each once and in order, and no piece much larger than asked for."""
-    batch = {f"t{number}": records(*range(count)) for number, count in enumerate(sizes)}
-    got: dict[str, list[Any]] = {topic: [] for topic in batch}
-    for piece in pieces(batch, size):
-        assert sum(map(len, piece.values())) <= size + len(sizes)
-        for topic, some in piece.items():
-            got[topic] += some
-    assert got == batch
+def packed(*batches: tuple[int, int]) -> list[Any]:
+    """Packed batches, each (time, number of records), with consecutive offsets."""
+    ends = list(accumulate(size for _, size in batches))
+    return [
+        Packed(end - size, end - size, end - 1, at, size, b"") for (at, size), end in zip(batches, ends, strict=True)
+    ]
+
+
+def test_a_packed_batch_is_full_by_its_records() -> None:
+    """What waits is counted in records, so one large batch is as much as many small ones, until it is handed on."""
+    waiting = Waiting()
+    waiting.expect("a", 0, MOST_WAITING + 10)
+    waiting.expect("b", 0, 10)
+    waiting.add("a", 0, packed((1, 1), (5, MOST_WAITING - 2)))
+    assert not waiting.is_full("a", 0)
+    waiting.add("a", 0, packed((6, 1)))
+    assert waiting.is_full("a", 0)
+    waiting.add("b", 0, packed((4, 1)))
+    assert times(waiting.take(0)[0]) == {"a": [1], "b": [4]}
+    assert not waiting.is_full("a", 0)
+    waiting.add("a", 0, packed((7, 1)))
+    assert waiting.is_full("a", 0)
+    assert waiting.take(1) == {}
+    assert times(waiting.take(1 + PATIENCE)[0]) == {"a": [5, 6, 7]}
+    assert not waiting.is_full("a", 0)
+
+
+def test_a_packed_topic_is_behind_until_its_last_record_has_come() -> None:
+    """The end of the log is compared with the last offset of a batch, not with its first."""
+    waiting = Waiting()
+    waiting.expect("a", 0, 10)
+    waiting.expect("b", 0, 3)
+    waiting.add("b", 0, packed((1, 2), (2, 1)))
+    waiting.add("a", 0, packed((9, 9)))
+    assert times(waiting.take(0)[0]) == {"b": [1, 2], "a": [9]}

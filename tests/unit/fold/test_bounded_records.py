@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from sendledger.domain.merging import Merging, decode_partial
 from sendledger.domain.message import NOTHING_READ
-from sendledger.domain.partial import MOST_NAMES, Origin, Part, bounded, record
+from sendledger.domain.partial import MOST_NAMES, bounded
+from sendledger.edges.fold_core import Origin
 from sendledger.edges.kafka import MAX_RECORD_BYTES
+from tests.support.partials import record
 
 IDS = {"t": "id-1"}
 
@@ -64,7 +66,7 @@ def test_a_file_with_another_carrier_in_each_row_stays_publishable() -> None:
     merging = Merging(IDS)
     for partition in range(8):
         counters = {f"o:{partition}-{row:060}:queued": 1 for row in range(20_000)}
-        raw = record("c", Origin(partition, 0, NOTHING_READ, IDS), None, Part(counters | {"requested": 20_000}))
+        raw = record("c", Origin(partition, 0, NOTHING_READ, IDS), None, counters | {"requested": 20_000}, NOTHING_READ)
         assert len(raw) < MAX_RECORD_BYTES // 20
         merging.offer(decode_partial(raw))
     merged = merging.merged("c")

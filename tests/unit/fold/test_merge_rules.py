@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry
 from sendledger.agents.driver import LogRange
 from sendledger.agents.merge import Merge, MergeMetrics
 from sendledger.domain.message import NOTHING_READ
-from sendledger.domain.partial import Origin, Part, record
+from sendledger.edges.fold_core import Origin
 from sendledger_schemas.topics import CAMPAIGN_PARTIALS, CAMPAIGN_STATE
+from tests.support.partials import record
 
 IDS = {"t": "id-1"}
 NOTHING = LogRange(0, 0)
@@ -70,8 +71,8 @@ def read(topic: str, offset: int, value: bytes, key: bytes = b"c1") -> dict[str,
 
 def partial(offset: int, version: int, count: int = 1, partition: int = 0) -> dict[str, list[ConsumerRecord[Any, Any]]]:
     """A partial at an offset of its topic."""
-    part = Part({"requested": count, "b:queued": count}, (version - 1, -1, -1, -1, -1))
-    return read(CAMPAIGN_PARTIALS, offset, record("c1", Origin(partition, 0, NOTHING_READ, IDS), None, part))
+    counters, to = {"requested": count, "b:queued": count}, (version - 1, -1, -1, -1, -1)
+    return read(CAMPAIGN_PARTIALS, offset, record("c1", Origin(partition, 0, NOTHING_READ, IDS), None, counters, to))
 
 
 def said(offset: int, version: int, ids: dict[str, str] = IDS) -> dict[str, list[ConsumerRecord[Any, Any]]]:
@@ -150,18 +151,17 @@ async def test_an_imbalance_is_told_until_it_is_gone(merge: Merge, registry: Col
     """P6 as a metric: by campaign and in all; 0 again with right numbers, or when the campaign is somebody else's."""
     await merge.assigned(0, {CAMPAIGN_PARTIALS: NOTHING, CAMPAIGN_STATE: NOTHING})
 
-    async def told(part: Part, name: str) -> tuple[float | None, float | None]:
-        value = record(name, Origin(0, 0, NOTHING_READ, IDS), None, part)
+    async def told(counters: dict[str, int], name: str, reach: int = 1) -> tuple[float | None, float | None]:
+        value = record(name, Origin(0, 0, NOTHING_READ, IDS), None, counters, (reach, -1, -1, -1, -1))
         await merge.batch(0, read(CAMPAIGN_PARTIALS, 0, value))
         await merge.publish()
         one = registry.get_sample_value("sendledger_campaign_imbalance", {"campaign": name})
         return one, registry.get_sample_value("sendledger_merge_imbalance")
 
-    at = (1, -1, -1, -1, -1)
-    assert await told(Part({"requested": 3, "b:queued": 3}, at), "c1") == (0, 0)
-    assert await told(Part({"requested": 3, "b:queued": 1}, at), "c2") == (2, 2)
-    assert await told(Part({"requested": 1, "b:sent": 1, "b:queued": 1}, at), "c3") == (-1, 3)
-    assert await told(Part({"requested": 3, "b:queued": 3}, (2, -1, -1, -1, -1)), "c2") == (0, 1)
+    assert await told({"requested": 3, "b:queued": 3}, "c1") == (0, 0)
+    assert await told({"requested": 3, "b:queued": 1}, "c2") == (2, 2)
+    assert await told({"requested": 1, "b:sent": 1, "b:queued": 1}, "c3") == (-1, 3)
+    assert await told({"requested": 3, "b:queued": 3}, "c2", 2) == (0, 1)
     await merge.revoked([0])
     assert registry.get_sample_value("sendledger_merge_imbalance") == 0
     assert registry.get_sample_value("sendledger_campaign_imbalance", {"campaign": "c3"}) is None

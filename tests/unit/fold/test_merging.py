@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sendledger.domain.merging import Merging, Orphans, PartialRecord, coarse, decode_partial, fitting, rank
 from sendledger.domain.message import NOTHING_READ
-from sendledger.domain.partial import Origin, Part, record
+from sendledger.edges.fold_core import Origin
+from tests.support.partials import record
 
 IDS = {"t": "id-1"}
 
@@ -44,7 +45,7 @@ def requested(merging: Merging) -> int:
 def test_reads_what_the_fold_writes() -> None:
     """The record that the domain encodes is the one that the merge decodes."""
     origin = Origin(3, 1, NOTHING_READ, IDS)
-    read = decode_partial(record("c1", origin, "2026-03-01", Part({"requested": 2}, (5, -1, -1, -1, -1))))
+    read = decode_partial(record("c1", origin, "2026-03-01", {"requested": 2}, (5, -1, -1, -1, -1)))
     assert (read.campaign_id, read.partition, read.slot, read.day, read.version) == ("c1", 3, 1, "2026-03-01", 6)
     assert msgspec.json.decode(read.counters) == {"requested": 2}
 

@@ -15,12 +15,14 @@ from sendledger.domain.campaigns import Control
 from sendledger.domain.contribution import contribution, day_of
 from sendledger.domain.merging import Merging, coarse, decode_partial
 from sendledger.domain.message import NOTHING_READ
-from sendledger.domain.partial import MOST_NAMES, Origin, Part, bounded, record
+from sendledger.domain.partial import MOST_NAMES, bounded
 from sendledger.domain.policies import POLICIES, differing, stem, under
 from sendledger.domain.settled import Policy
+from sendledger.edges.fold_core import Origin
 from sendledger_schemas.postbacks import Claim
 from sendledger_schemas.states import BUCKETS, MessageState
 from tests.support import story
+from tests.support.partials import record
 from tests.support.states import NOW, campaign_state
 from tests.support.story import Folded, Log
 from tests.unit.promises.logs import counters, events, log_of, repeated
@@ -130,7 +132,7 @@ def test_a_bounded_record_reads_the_same_under_each_policy() -> None:
     for n in range(2 * MOST_NAMES):
         (facts,) = messages_of(conflict(("undelivered", 5), ("delivered", 9), operator=f"car/{n}", message=f"m{n}"))
         sums.update(name for name in contribution(facts) if day_of(name) is None)
-    raw = record("c1", Origin(0, 0, NOTHING_READ, {}), None, Part(dict(sums)))
+    raw = record("c1", Origin(0, 0, NOTHING_READ, {}), None, dict(sums), NOTHING_READ)
     short = msgspec.json.decode(raw)["counters"]
     assert bounded(short) == short
     for policy in POLICIES:

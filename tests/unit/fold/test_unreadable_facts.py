@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from sendledger.domain.facts import decode_fact
-from sendledger.domain.fold import PartitionFold
 from sendledger.domain.merging import UNREADABLE, Merging, decode_partial, rank
 from sendledger.domain.message import NOTHING_READ
-from sendledger.domain.partial import Origin
+from sendledger.edges.fold_core import Origin
 from sendledger_schemas.envelope import UnknownVersion, UnreadableEvent, decode
 from sendledger_schemas.topics import FOLD_SOURCES, TOPICS
 from tests.support.folding import lives, outgoing
+from tests.support.native import PartitionFold
 
 ODD: list[Any] = [
     *(None, True, -1, 0, 10**30, -(10**30), 2**63, 2**64, 1.5, float("inf")),

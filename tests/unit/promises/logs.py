@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import msgspec
 
-from sendledger.domain.partial import Part
 from sendledger_schemas.postbacks import PostbackReceived
 from sendledger_schemas.registry import Data
 from sendledger_schemas.requests import SendRequested
@@ -77,10 +76,9 @@ def repeated(told: list[Told], chance: random.Random) -> list[Told]:
 
 
 def counters(result: Folded) -> dict[str, dict[str, int]]:
-    """Campaign → counters, main and series together, as they stand in the store."""
+    """Campaign → counters, main and series together, as they were published last."""
     found: dict[str, dict[str, int]] = {}
-    for key, value in result.stored.items():
-        if key[:1] == b"p":
-            campaign = key[1:].decode().partition("/")[0]
-            found.setdefault(campaign, {}).update(msgspec.msgpack.decode(value, type=Part).counters)
+    for value in result.published.values():
+        record = msgspec.json.decode(value)
+        found.setdefault(record["campaign_id"], {}).update(record["counters"])
     return {campaign: names for campaign, names in found.items() if names}

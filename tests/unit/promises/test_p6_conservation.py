@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import get_args
 
@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sendledger.domain.batch import Batch
 from sendledger.domain.campaign_view import campaign_view
 from sendledger.domain.campaigns import Control
 from sendledger.domain.contribution import contribution
 from sendledger.domain.merging import Merging, decode_partial
 from sendledger.domain.message import NOTHING_READ
 from sendledger.domain.numbers import Numbers
-from sendledger.domain.partial import Origin
+from sendledger.domain.plain import Seen, account
 from sendledger.domain.settled import Facts, Policy
+from sendledger.edges.fold_core import Origin
 from sendledger_schemas.states import BUCKETS, Bucket
 from tests.support.oracle import Oracle
 from tests.support.states import NOW, campaign_state
@@ -34,17 +34,10 @@ UNHURRIED = settings(deadline=None, max_examples=settings().max_examples * 3 // 
 
 def messages_of(log: Log) -> list[Facts]:
     """All messages of a log with their postbacks."""
-    batch = Batch(lambda keys: [None] * len(keys))
-    reads = log.in_order()
-    batch.prefetch(reads)
-    for topic, offset, fact in reads:
-        batch.step(topic, offset, fact)
-    batch.finish()
-    found = []
-    for recipient, moves in batch.moves.items():
-        pair = batch.after.adoption(recipient, moves.head)
-        found += [batch.after.facts(recipient, name, pair) for name in moves.touched]
-    return [facts for facts, _ in filter(None, found)]
+    by_recipient: defaultdict[str, list[Seen]] = defaultdict(list)
+    for topic, offset, fact in log.in_order():
+        by_recipient[fact.data.recipient_id].append(Seen(topic, offset, 0, fact))
+    return [facts for seen in by_recipient.values() for facts in account(seen).messages.values()]
 
 
 @UNHURRIED

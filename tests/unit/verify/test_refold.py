@@ -83,7 +83,7 @@ def verified(
     late = late_partials(PARTITION, published.of_partition(PARTITION), refold, lambda _: True)
     behind = [each.difference for each in late]
     behind += [d for c in sums.ends if (d := sums.behind(c, published.states.get(c))) is not None]
-    behind += [Difference("message", "behind", c, m, told, to) for m, (c, told, to) in refold.behind.items()]
+    behind += [Difference("message", "behind", c, m, told, to) for m, (c, _, told, to) in refold.behind.items()]
     return wrong, behind, sums
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -164,15 +164,20 @@ class _Run:
                 self.found.numbers += len(total.part(place[2]))
         self.found.messages += sum(refold.compared.values())
         self.found.differences += [
-            Difference("message", "wrong", w.campaign_id, w.field, w.published, w.log, partition, None, (w.message_id,))
+            replace(
+                Difference("message", "wrong", w.campaign_id, w.field, w.published, w.log, partition),
+                messages=(w.message_id,),
+                recipient_id=w.recipient_id or None,
+            )
             for w in refold.wrong
         ]
         for late in late_partials(partition, published, refold, proof.proved):
             self.late["part", late.difference.place()] = late
-        for message_id, (campaign, told, to) in refold.behind.items():
+        for message_id, (campaign, recipient, told, to) in refold.behind.items():
             versions = told, version_of(to)
-            behind = Difference("message", "behind", campaign, "version", *versions, partition, None, (message_id,))
-            self.late["message", message_id] = Late(behind, to)
+            behind = Difference("message", "behind", campaign, "version", *versions, partition)
+            named = replace(behind, messages=(message_id,), recipient_id=recipient)
+            self.late["message", message_id] = Late(named, to)
         for campaign in sorted(refold.end.keys() | {place[0] for place in published}):
             if not proof.proved(campaign):
                 self.unproved.setdefault(campaign, []).append(partition)

@@ -35,7 +35,7 @@ class _Ask:
     """One campaign in one partition."""
 
     days: set[str] = field(default_factory=set)
-    messages: set[str] = field(default_factory=set)
+    messages: dict[str, str] = field(default_factory=dict)  # message → recipient
 
 
 def _asks(differences: Iterable[Difference]) -> tuple[dict[tuple[str, int | None], _Ask], Wanted]:
@@ -45,7 +45,7 @@ def _asks(differences: Iterable[Difference]) -> tuple[dict[tuple[str, int | None
         campaign, partition, day = difference.campaign_id, difference.partition, difference.day
         ask = asks[campaign, partition]
         if difference.what == "message":
-            ask.messages.update(difference.messages)
+            ask.messages.update(dict.fromkeys(difference.messages, difference.recipient_id or ""))
             wanted.update(("message", message_id) for message_id in difference.messages)
         elif difference.what == "state":
             wanted.add(("state", campaign))
@@ -77,12 +77,12 @@ async def repair(settings: Settings, differences: Iterable[Difference], *, by: s
     return count, count - len(wanted)
 
 
-def _pieces(ask: _Ask) -> Iterator[tuple[list[str], list[str]]]:
+def _pieces(ask: _Ask) -> Iterator[tuple[list[str], dict[str, str]]]:
     """(days, messages) of each event: one event must not outgrow a record."""
-    messages = sorted(ask.messages)
-    yield sorted(ask.days), messages[:_AT_ONCE]
+    messages = sorted(ask.messages.items())
+    yield sorted(ask.days), dict(messages[:_AT_ONCE])
     for start in range(_AT_ONCE, len(messages), _AT_ONCE):
-        yield [], messages[start : start + _AT_ONCE]
+        yield [], dict(messages[start : start + _AT_ONCE])
 
 
 def _came(record: ConsumerRecord[Any, Any]) -> tuple[str, Any] | None:
