@@ -55,7 +55,7 @@ bench-restart: setup ## How long the numbers stand still when a worker dies; the
 	@$(BIN)/python -m tests.bench.bench_restart $(ARGS)
 
 bench-scale: setup ## The fold's cost as its state grows, and a plot; the last line is JSON (ARGS="--millions 1,2")
-	@$(BIN)/python -m tests.bench.bench_scale $(ARGS)
+	@$(BIN)/python -m tests.bench.bench_scale --plot tests/bench/scale.svg $(ARGS)
 
 .PHONY: bench-fold
 bench-fold: setup ## Measure the fold beside Kafka Streams, Quix Streams, Bytewax and stock Faust; the last line is JSON

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from sendledger.config import Settings
 from sendledger.edges.kafka import consumer, producer
@@ -66,19 +67,22 @@ class Writer:
         self._stop.set()
 
     async def _write(self, out: AIOKafkaProducer, first: int, last: int, group: asyncio.TaskGroup) -> None:
-        batches = {}
-        counts: dict[Place, int] = {}
+        batches: dict[Place, BatchBuilder] = {}
         for number in range(first, last):
             sms = Sms(_FIRST + number, _FIRST + number, CAMPAIGN, self.settings.partitions)
             for topic, value in life(sms, 10_000 * number):
                 place = topic, sms.partition
                 if place not in batches:
                     batches[place] = out.create_batch()
-                batches[place].append(timestamp=None, key=sms.key, value=value, headers=HEADERS)
-                counts[place] = counts.get(place, 0) + 1
+                while batches[place].append(timestamp=None, key=sms.key, value=value, headers=HEADERS) is None:
+                    await self._send(out, place, batches[place], group)  # it is full, and would take no more
+                    batches[place] = out.create_batch()
         for place, batch in batches.items():
-            flight = await out.send_batch(batch, place[0], partition=place[1])
-            group.create_task(self._acknowledged(place, counts[place], flight))
+            await self._send(out, place, batch, group)
+
+    async def _send(self, out: AIOKafkaProducer, place: Place, batch: BatchBuilder, group: asyncio.TaskGroup) -> None:
+        flight = await out.send_batch(batch, place[0], partition=place[1])
+        group.create_task(self._acknowledged(place, batch.record_count(), flight))
 
     async def _acknowledged(self, place: Place, count: int, flight: asyncio.Future[object]) -> None:
         done = await flight

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +29,7 @@ from sendledger_schemas.envelope import encode, event
 from sendledger_schemas.topics import CAMPAIGN_PARTIALS, CAMPAIGN_STATE, CAMPAIGNS, FOLD_SOURCES, MESSAGE_STATE
 from tests.support import story
 from tests.support.folding import Records, agrees, lives, outgoing, read, role, totals, write
+from tests.support.instance import running
 from tests.support.kafka import PEPPER, eventually
 
 Json = dict[str, Any]
@@ -255,3 +259,23 @@ async def test_the_verb_tells_and_ends_as_it_promises(
     result = last_result(shared_kafka.data_dir)
     assert result is not None
     assert result["divergence"] == 1
+
+
+async def test_every_so_often_it_looks_again(shared_kafka: Settings, tmp_path: Path) -> None:
+    """`--every` goes on and on: what is spoilt later is found later, and an interrupt ends it."""
+    await a_true_log(shared_kafka, 30)
+    servers = shared_kafka.kafka.bootstrap_servers or ""
+    given = {"KAFKA_BOOTSTRAP_SERVERS": servers, "SENDLEDGER_RECIPIENT_PEPPER": PEPPER}
+    env = {"PATH": os.environ["PATH"], **given, "SENDLEDGER_DATA_DIR": str(shared_kafka.data_dir)}
+    verb = ("verify", "--every", "1s", "--patience", "1", "--json")
+    async with running("verify", *verb, env=env, directory=tmp_path) as program:
+
+        async def looks(differing: int) -> bool:
+            found = [len(json.loads(line)["differences"]) for line in program.out.splitlines()]
+            return len(found) >= 2 and found[-1] == differing
+
+        await eventually(lambda: looks(0), what="it has looked twice and found nothing")
+        message, state = last(await read(shared_kafka, MESSAGE_STATE))
+        await write(shared_kafka, [again(message, {**state, "attempts": 9})])
+        await eventually(lambda: looks(1), what="it has found what was forged meanwhile")
+        assert await program.stop(signal.SIGINT) != 0
