@@ -1,4 +1,13 @@
 //! Bytes of the stored documents: variable-length integers and strings with their length.
+//!
+//! Most strings are ids: 26 characters of lower-case base32 (`sendledger_schemas.ids`). They stand as their 16 bytes.
+
+use std::borrow::Cow;
+
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+const ID: usize = 26;
+/// Stands where the length of another string would, doubled: an odd number.
+const IS_ID: u64 = 1;
 
 /// A document is not as it was written.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,20 +62,37 @@ impl<'a> Reader<'a> {
 
     /// Bytes with their length.
     pub fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
-        let count = self.count()?;
-        let (found, rest) = self.left.split_at(count);
+        let count = self.unsigned()?;
+        self.take(count)
+    }
+
+    /// A string with its plain length.
+    pub fn plain(&mut self) -> Result<&'a str, Damaged> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| Damaged)
+    }
+
+    /// A string.
+    pub fn text(&mut self) -> Result<Cow<'a, str>, Damaged> {
+        let length = self.unsigned()?;
+        if length == IS_ID {
+            return self.take(16).map(|raw| Cow::Owned(spelled(raw)));
+        }
+        let raw = self.take(length / 2)?;
+        std::str::from_utf8(raw).map(Cow::Borrowed).map_err(|_| Damaged)
+    }
+
+    fn take(&mut self, count: u64) -> Result<&'a [u8], Damaged> {
+        if count > self.left.len() as u64 {
+            return Err(Damaged);
+        }
+        let (found, rest) = self.left.split_at(count as usize);
         self.left = rest;
         Ok(found)
     }
 
-    /// A string.
-    pub fn text(&mut self) -> Result<&'a str, Damaged> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Damaged)
-    }
-
     /// A string that is kept.
     pub fn owned(&mut self) -> Result<Box<str>, Damaged> {
-        self.text().map(Box::from)
+        self.text().map(|text| text.into_owned().into_boxed_str())
     }
 
     /// What `write` wrote with `optional`.
@@ -124,8 +150,52 @@ pub fn signed(value: i64, into: &mut Vec<u8>) {
 
 /// See `Reader::text`.
 pub fn text(value: &str, into: &mut Vec<u8>) {
-    unsigned(value.len() as u64, into);
-    into.extend_from_slice(value.as_bytes());
+    match packed(value.as_bytes()) {
+        Some(id) => {
+            unsigned(IS_ID, into);
+            into.extend_from_slice(&id.to_be_bytes());
+        }
+        None => {
+            unsigned(value.len() as u64 * 2, into);
+            into.extend_from_slice(value.as_bytes());
+        }
+    }
+}
+
+/// The 16 bytes of an id as we write ids; None for any other string.
+fn packed(text: &[u8]) -> Option<u128> {
+    if text.len() != ID {
+        return None;
+    }
+    let mut id = 0u128;
+    for &character in &text[..ID - 1] {
+        id = id << 5 | u128::from(five_bits(character)?);
+    }
+    let last = five_bits(text[ID - 1])?; // three bits of it are the id's
+    if last & 3 == 0 {
+        Some(id << 3 | u128::from(last >> 2))
+    } else {
+        None
+    }
+}
+
+fn five_bits(character: u8) -> Option<u8> {
+    match character {
+        b'a'..=b'z' => Some(character - b'a'),
+        b'2'..=b'7' => Some(character - b'2' + 26),
+        _ => None,
+    }
+}
+
+/// The id of 16 bytes.
+fn spelled(raw: &[u8]) -> String {
+    let id = raw.iter().fold(0u128, |id, &byte| id << 8 | u128::from(byte));
+    let mut text = String::with_capacity(ID);
+    for place in 0..ID - 1 {
+        text.push(char::from(ALPHABET[(id >> (123 - 5 * place) & 31) as usize]));
+    }
+    text.push(char::from(ALPHABET[(id << 2 & 31) as usize]));
+    text
 }
 
 /// See `Reader::optional`.
@@ -176,11 +246,26 @@ mod tests {
     }
 
     #[test]
+    fn strings_come_back_and_ids_are_short() {
+        let id = "at7mq6nxpuyk6yi6zczvyo47pu";
+        let no_ids =
+            ["", "a text", "AT7MQ6NXPUYK6YI6ZCZVYO47PU", "at7mq6nxpuyk6yi6zczvyo47pv", "at7mq6nxpuyk6yi6zczvyo47p1"];
+        for (value, size) in no_ids.iter().map(|text| (*text, 1 + text.len())).chain([(id, 17)]) {
+            let mut raw = Vec::new();
+            text(value, &mut raw);
+            assert_eq!(raw.len(), size, "{value}");
+            assert_eq!(Reader::new(&raw).text().unwrap(), value);
+        }
+    }
+
+    #[test]
     fn what_is_cut_short_is_damaged() {
-        let mut raw = Vec::new();
-        text("a text", &mut raw);
-        for length in 0..raw.len() {
-            assert_eq!(Reader::new(&raw[..length]).text(), Err(Damaged));
+        for value in ["a text", "at7mq6nxpuyk6yi6zczvyo47pu"] {
+            let mut raw = Vec::new();
+            text(value, &mut raw);
+            for length in 0..raw.len() {
+                assert_eq!(Reader::new(&raw[..length]).text(), Err(Damaged));
+            }
         }
     }
 }

@@ -91,13 +91,13 @@ pub unsafe extern "C" fn foldcore_new(given: *const u8, length: usize) -> *mut H
 fn origin(given: &[u8]) -> Result<PartitionFold, crate::codec::Damaged> {
     let mut from = Reader::new(given);
     let (partition, slot, fold_version) = (from.signed()?, from.signed()?, from.signed()?);
-    let topic_ids = from.text()?.to_owned();
+    let topic_ids = from.plain()?.to_owned();
     let (mut topics, mut first) = (Vec::new(), [0; 5]);
     for offset in &mut first {
-        topics.push(from.text()?.to_owned());
+        topics.push(from.plain()?.to_owned());
         *offset = from.signed()?;
     }
-    let archived: HashSet<Box<str>, _> = from.list(Reader::owned)?.into_iter().collect();
+    let archived: HashSet<Box<str>, _> = from.list(Reader::plain)?.into_iter().map(Box::from).collect();
     from.end()?;
     Ok(PartitionFold::new(Origin { partition, slot, fold_version, topics, from: first, topic_ids }, archived))
 }
@@ -169,9 +169,9 @@ pub unsafe extern "C" fn foldcore_again(
     let mut host = callbacks;
     told(&mut *handle, |fold| {
         let mut from = Reader::new(given);
-        let (campaign, days) = (from.text()?, from.list(Reader::text)?);
-        let recipients = from.list(Reader::text)?;
-        let messages: Vec<(&str, &str)> = recipients.into_iter().zip(from.list(Reader::text)?).collect();
+        let (campaign, days) = (from.plain()?, from.list(Reader::plain)?);
+        let recipients = from.list(Reader::plain)?;
+        let messages: Vec<(&str, &str)> = recipients.into_iter().zip(from.list(Reader::plain)?).collect();
         fold.again(campaign, &days, &messages, &mut host)
     })
 }

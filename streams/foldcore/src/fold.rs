@@ -19,7 +19,7 @@ use crate::recipient::{day_at, days_of, offsets_of, Head};
 use crate::records::{Batch, Written};
 use crate::settled::Facts;
 use crate::shelf::Side;
-use crate::state_record;
+use crate::state_record::{self, Names};
 use crate::tally::{part_key, publish, stored, Parts, Tally, NO_CAMPAIGN};
 use crate::work::Work;
 
@@ -109,15 +109,15 @@ impl PartitionFold {
             let to = offsets_of(&named.name, message, &now.mine, head);
             tally.moved(campaign, &to, &days);
             tally.changed(campaign, &bag_before, &bag);
-            self.publish(&named.name, &now.facts, &to, states);
+            self.publish(Names { message_id: &named.name, recipient_id: &work.recipient }, &now.facts, &to, states);
         }
         self.orphaned(work, tally);
     }
 
-    fn publish(&self, message_id: &str, facts: &Facts, to: &Offsets, states: &mut Written) {
+    fn publish(&self, names: Names, facts: &Facts, to: &Offsets, states: &mut Written) {
         if let (Some(request), false) = (&facts.message.request, self.archived.contains(&*facts.message.campaign_id)) {
-            let write = |into: &mut Vec<u8>| state_record::write(message_id, facts, request, to, &self.origin, into);
-            states.put(message_id.as_bytes(), write);
+            let write = |into: &mut Vec<u8>| state_record::write(names, facts, request, to, &self.origin, into);
+            states.put(names.message_id.as_bytes(), write);
         }
     }
 
@@ -181,7 +181,8 @@ impl PartitionFold {
                 let known = work.known(Side::After, place, adoption);
                 if let Some(known) = known.filter(|known| &*known.facts.message.campaign_id == campaign) {
                     let to = offsets_of(&named.name, known.facts.message, &known.mine, head);
-                    self.publish(&named.name, &known.facts, &to, &mut states);
+                    let names = Names { message_id: &named.name, recipient_id: &work.recipient };
+                    self.publish(names, &known.facts, &to, &mut states);
                 }
             }
         }

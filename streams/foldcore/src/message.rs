@@ -76,7 +76,6 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     pub campaign_id: Box<str>,
-    pub recipient_id: Box<str>,
     pub request: Option<Request>,
     pub attempts: Vec<(u32, Attempt)>,
     pub withheld: Option<Said>,
@@ -128,7 +127,6 @@ impl Message {
     pub fn initial(fact: &MessageFact) -> Self {
         Message {
             campaign_id: Box::from(&*fact.campaign_id),
-            recipient_id: Box::from(&*fact.recipient_id),
             request: None,
             attempts: Vec::new(),
             withheld: None,

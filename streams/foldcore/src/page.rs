@@ -72,7 +72,7 @@ fn shelf<D: Stored + Clone>(shelf: &Shelf<D>, into: &mut Vec<u8>) {
 fn onto<D: Stored + Clone>(shelf: &mut Shelf<D>, from: &mut Reader) -> Result<(), Damaged> {
     for _ in 0..from.count()? {
         let (name, raw) = (from.text()?, from.bytes()?);
-        let place = shelf.place(Cow::Owned(name.to_owned()));
+        let place = shelf.place(Cow::Owned(name.into_owned()));
         shelf.all[place].slot.put(Some(D::read(raw)?));
     }
     Ok(())

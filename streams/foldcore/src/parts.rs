@@ -93,7 +93,7 @@ impl Part {
             let (mark, small) = (from.byte()?, from.byte()?);
             let counter = Counter::new(kind, small, 0);
             let counter = if counter.has_word() {
-                counter.with_word(words.number(from.text()?))
+                counter.with_word(words.number(&from.text()?))
             } else {
                 Counter::new(kind, small, from.signed()?)
             };

@@ -7,13 +7,20 @@ use crate::parts::{version_of, Origin};
 use crate::settled::{Bucket, Facts, POLICIES};
 use crate::tracking::{earliest, Notice};
 
+/// The names that a message goes by.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    pub message_id: &'a str,
+    pub recipient_id: &'a str,
+}
+
 /// Write the state of a message that has its request, as it is published.
-pub fn write(message_id: &str, facts: &Facts, request: &Request, to: &Offsets, origin: &Origin, into: &mut Vec<u8>) {
+pub fn write(names: Names, facts: &Facts, request: &Request, to: &Offsets, origin: &Origin, into: &mut Vec<u8>) {
     let (message, outline, bucket) = (facts.message, &facts.outline, facts.bucket(0));
     let settled = facts.counting(0);
     into.extend_from_slice(b"{\"message_id\":");
-    text(message_id, into);
-    words(&[("campaign_id", &message.campaign_id), ("recipient_id", &message.recipient_id)], into);
+    text(names.message_id, into);
+    words(&[("campaign_id", &message.campaign_id), ("recipient_id", names.recipient_id)], into);
     words(&[("to_last3", &request.to_last3), ("bucket", bucket.name())], into);
     name("final", into);
     boolean(bucket.is_final(), into);

@@ -23,7 +23,6 @@ pub trait Stored: Sized {
 impl Stored for Message {
     fn write(&self, into: &mut Vec<u8>) {
         codec::text(&self.campaign_id, into);
-        codec::text(&self.recipient_id, into);
         codec::offsets(&self.to, into);
         let base = self.request.as_ref().map_or(0, |request| request.at);
         codec::optional(&self.request, into, |request, into| {
@@ -43,13 +42,13 @@ impl Stored for Message {
 
     fn read(raw: &[u8]) -> Result<Self, Damaged> {
         let mut from = Reader::new(raw);
-        let (campaign_id, recipient_id, to) = (from.owned()?, from.owned()?, from.offsets()?);
+        let (campaign_id, to) = (from.owned()?, from.offsets()?);
         let request = from.optional(Request::read)?;
         let base = request.as_ref().map_or(0, |request| request.at);
         let withheld = from.optional(|from| Said::read(base, &WITHHELD, from))?;
         let attempts = from.list(|from| Ok((from.unsigned()? as u32, Attempt::read(base, from)?)))?;
         from.end()?;
-        Ok(Message { campaign_id, recipient_id, request, attempts, withheld, to })
+        Ok(Message { campaign_id, request, attempts, withheld, to })
     }
 }
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from aiokafka import TopicPartition
 
 from sendledger.agents.fetched import how_many
+
+MOST_AT_ONCE = 5_000
+"""Records of a partition that are handed on together."""
 
 MOST_WAITING = 500
 """Records of a topic partition that wait; with more it is not fetched until they are handed on."""
@@ -69,6 +73,25 @@ def cut(waiting: Mapping[str, Sequence[_R]], behind: Collection[str]) -> tuple[R
     return now, later
 
 
+def limited(ready: Records[_R], later: Records[_R]) -> tuple[Records[_R], Records[_R]]:
+    """The same, but the first only up to a moment by which it holds about `MOST_AT_ONCE` records; the rest is later."""
+    if how_many(list(chain(*ready.values()))) <= MOST_AT_ONCE:
+        return ready, later
+    count, until = 0, 0
+    for record in sorted(chain(*ready.values()), key=_time):
+        count, until = count + how_many((record,)), _time(record)
+        if count >= MOST_AT_ONCE:
+            break
+    now: Records[_R] = {}
+    for topic, records in ready.items():
+        place = bisect_right(records, until, key=_time)
+        if place:
+            now[topic] = records[:place]
+        if place < len(records):
+            later[topic] = records[place:] + later.get(topic, [])
+    return now, later
+
+
 def _time(record: Timed) -> int:
     return record.timestamp
 
@@ -108,12 +131,13 @@ class Waiting:
     def take(self, now: float) -> dict[int, Records[Any]]:
         """What may be handed on now, by partition; everything of one of which for too long nothing could. In seconds.
 
-        Patience is each partition's own: the others' records come all the time, and must not hold this one up.
+        No more than about `MOST_AT_ONCE` records of each: what is in work takes ten times their bytes. Patience is each
+        partition's own: the others' records come all the time, and must not hold this one up.
         """
         taken = {}
         for partition, waiting in list(self._records.items()):
             patient = now - self._held.setdefault(partition, now) < PATIENCE
-            ready, later = cut(waiting, self._missing[partition] if patient else ())
+            ready, later = limited(*cut(waiting, self._missing[partition] if patient else ()))
             for topic, records in ready.items():
                 self._counts[topic, partition] -= how_many(records)
             if ready:

@@ -262,6 +262,8 @@ class BatchApp:
             await self._woken()
             async with self._idle:
                 work = self._waiting.take(self._loop.time())
+                if work and self._waiting:
+                    self._wake.set()  # there may be more than is handed on at once
                 async with asyncio.TaskGroup() as group:
                     for partition, records in work.items():
                         group.create_task(self._hand_on(partition, records))

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendledger.agents.alignment import MOST_WAITING, PATIENCE, Waiting, cut
+from sendledger.agents.alignment import MOST_AT_ONCE, MOST_WAITING, PATIENCE, Waiting, cut
 from sendledger.agents.fetched import Packed
 
 
@@ -156,3 +156,23 @@ def test_a_packed_topic_is_behind_until_its_last_record_has_come() -> None:
     waiting.add("b", 0, packed((1, 2), (2, 1)))
     waiting.add("a", 0, packed((9, 9)))
     assert times(waiting.take(0)[0]) == {"b": [1, 2], "a": [9]}
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=12).map(sorted), min_size=1, max_size=4))
+def test_no_more_than_so_many_records_at_once(topics: list[list[int]]) -> None:
+    """A long backlog comes in pieces, each side by side in time, each record once and in order."""
+    waiting = Waiting()
+    for number, stamps in enumerate(topics):
+        if stamps:
+            waiting.add(f"t{number}", 0, packed(*((at, MOST_AT_ONCE // 4) for at in stamps)))
+    got: dict[str, list[int]] = {}
+    latest = -1
+    while waiting:
+        handed = waiting.take(0.0)[0]
+        moments = sorted(at for stamps in times(handed).values() for at in stamps)
+        assert moments[0] > latest  # what is older has gone before
+        assert len([at for at in moments if at < moments[-1]]) < 4  # no more than it takes to be enough
+        latest = moments[-1]
+        for topic, stamps in times(handed).items():
+            got.setdefault(topic, []).extend(stamps)
+    assert got == {f"t{number}": stamps for number, stamps in enumerate(topics) if stamps}
