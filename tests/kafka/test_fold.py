@@ -16,9 +16,10 @@ from prometheus_client import generate_latest
 from sendledger.agents import fold, merge
 from sendledger.config import Settings
 from sendledger.edges.dead_letters import EXCEPTION, MESSAGE, OFFSET, PARTITION, TOPIC
+from sendledger.edges.fold_core import DamagedDocumentError
 from sendledger.edges.kafka import admin
 from sendledger.edges.publisher import Outgoing
-from sendledger.edges.state_store import StateStore
+from sendledger.edges.state_store import Memory, StateStore
 from sendledger.life import Life
 from sendledger_schemas.envelope import UnknownVersion
 from sendledger_schemas.topics import (
@@ -106,7 +107,7 @@ async def test_partitions_move_among_workers(shared_kafka: Settings) -> None:
 
 
 async def test_the_last_write_fails(shared_kafka: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Published, but not written: the worker ends, and the next one publishes the same again (step 4 before step 5)."""
+    """Published, but not written: the worker ends, and the next one publishes the same again (step 2 before step 3)."""
     await write(shared_kafka, outgoing(lives(50), shared_kafka.partitions))
 
     def full(*_: object) -> None:
@@ -118,6 +119,23 @@ async def test_the_last_write_fails(shared_kafka: Settings, monkeypatch: pytest.
             await fold.serve(shared_kafka, Life())
     published = {record.value for record in await read(shared_kafka, CAMPAIGN_PARTIALS)}
     assert published
+    async with role(fold.serve, shared_kafka):
+        await agrees(shared_kafka)
+
+
+async def test_a_document_that_is_damaged_ends_it_once(shared_kafka: Settings) -> None:
+    """The worker ends, and the next one does not meet it again: it folds that partition anew."""
+    await write(shared_kafka, outgoing(lives(50, seed=1), shared_kafka.partitions))
+    async with role(fold.serve, shared_kafka):
+        await agrees(shared_kafka)
+    more = outgoing(lives(50, seed=2), shared_kafka.partitions)  # other events of the same recipients
+    place = more[0].partition
+    store = StateStore(shared_kafka.data_dir / "fold-0" / f"p{place}", Memory())
+    store.write({b"r" + record.key: b"damaged" for record in more if record.partition == place}, {})
+    store.close()
+    await write(shared_kafka, more)
+    with pytest.raises(DamagedDocumentError):
+        await asyncio.wait_for(fold.serve(shared_kafka, Life()), 60)
     async with role(fold.serve, shared_kafka):
         await agrees(shared_kafka)
 

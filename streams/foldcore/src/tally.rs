@@ -176,3 +176,19 @@ fn imbalance(part: &Part) -> i64 {
     })
     .sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settled::Bucket;
+
+    #[test]
+    fn what_is_in_no_bucket_is_told() {
+        let mut part = Part::default();
+        part.add(Counter::new(Kind::Requested, 0, 0), 5);
+        part.add(Counter::new(Kind::Bucket, Bucket::Sent as u8, 0), 3);
+        part.add(Counter::new(Kind::Bucket, Bucket::Queued as u8, 0), 1);
+        part.add(Counter::new(Kind::Bucket, Bucket::Sent as u8, 0).otherwise(2, true), 7); // of another policy
+        assert_eq!(imbalance(&part), 1);
+    }
+}

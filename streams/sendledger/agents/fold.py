@@ -33,7 +33,7 @@ from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.message import Offsets
 from sendledger.edges.dead_letters import DeadLetter, as_record
-from sendledger.edges.fold_core import Changes, Origin, PartitionFold
+from sendledger.edges.fold_core import Changes, DamagedDocumentError, Origin, PartitionFold
 from sendledger.edges.kafka import connection, producer
 from sendledger.edges.publisher import MAX_BATCH_BYTES, Outgoing, publish
 from sendledger.edges.state_store import Identity, Memory, StateStore, open_store, sole_user
@@ -124,7 +124,11 @@ class Fold:
         began = time.perf_counter()
         mine, judge = self._open[partition], Judge(records, partition)
         async with mine.turn:
-            changes = await self._aside(mine.fold.fold, records, judge)  # 1
+            try:
+                changes = await self._aside(mine.fold.fold, records, judge)  # 1
+            except DamagedDocumentError:
+                mine.store.distrust()
+                raise
             await self._publish(partition, changes, judge.letters)  # 2
             cursor = {topic: batch[-1].offset + 1 for topic, batch in records.items()}
             await self._aside(mine.store.write, changes.documents, cursor)  # 3

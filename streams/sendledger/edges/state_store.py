@@ -192,6 +192,11 @@ class StateStore:
             with self._told():
                 self._db.close()
 
+    def distrust(self) -> None:
+        """Mark it as damaged: the next start throws it away. What cannot be marked either is found again by that."""
+        with contextlib.suppress(OSError):
+            (self._path / _DAMAGED).touch()
+
     @contextmanager
     def _told(self) -> Iterator[None]:
         """RocksDB's errors, which have no type of their own, as ours."""
@@ -201,9 +206,7 @@ class StateStore:
             message = f"state of {self._path.name}: {error}"
             if not str(error).startswith(_SPOILED):
                 raise StoreError(message) from error
-            # What cannot be marked either is found again by the next start.
-            with contextlib.suppress(OSError):
-                (self._path / _DAMAGED).touch()
+            self.distrust()
             raise DamagedStoreError(message) from error
 
 
