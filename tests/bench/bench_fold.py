@@ -19,7 +19,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from sendledger.agents.driver import BatchApp
-from sendledger.agents.fold import Fold, seldom_collect
+from sendledger.agents.fold import Fold, spare_memory
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.config import KafkaSettings, Settings
 from sendledger.edges.embedded_kafka import EmbeddedKafka
@@ -43,7 +43,7 @@ async def kafka(broker: str | None, directory: Path) -> AsyncIterator[KafkaSetti
 
 async def measure(settings: Settings, directory: Path, events: int) -> tuple[float, float]:
     """Events a second from the first batch to the last WriteBatch, and µs of processor time an event."""
-    seldom_collect()  # as `fold.serve` does
+    spare_memory()  # as `fold.serve` does
     stop, link = asyncio.Event(), connection(settings.kafka)
     ids_of = await topic_ids(link, FOLD_SOURCES)
     async with producer(settings.kafka, max_batch_size=MAX_BATCH_BYTES) as out:

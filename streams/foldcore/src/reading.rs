@@ -37,7 +37,7 @@ pub fn read<'a>(
     host: &mut dyn Host,
     judged: &'a mut Vec<Judged>,
 ) -> Result<Vec<Located<'a>>, Stop> {
-    let mut located = Vec::with_capacity(batches.iter().map(|batch| batch.count).sum());
+    let mut located = Vec::with_capacity(batches.iter().map(|batch| batch.count.min(batch.records.len())).sum());
     let mut unsure: Vec<(usize, i64)> = Vec::new();
     for batch in batches {
         batch.each(|record| match usual(batch.topic, &record) {

@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 
 from sendledger.agents.fetched import how_many
 
-MOST_AT_ONCE = 5_000
+MOST_AT_ONCE = 4_000
 """Records of a partition that are handed on together."""
 
 MOST_WAITING = 500

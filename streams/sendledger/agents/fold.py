@@ -12,6 +12,8 @@ The first step has a thread of its own: the library that does it lets go of Pyth
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -51,6 +53,11 @@ _COLLECT_AFTER = 2_000
 100,000 what Faust leaves in cycles, fetched batches among it, was 80 MB."""
 
 KEEP_EVERY = 60.0  # seconds
+
+_ARENAS = 3
+"""Of glibc's allocator: each thread's own arena keeps what its largest batch took; 30 MB less than with eight."""
+
+_M_ARENA_MAX = -8  # malloc.h
 
 _THREADS = 2
 """More take turns at Python's lock, and keep memory apart from each other."""
@@ -201,16 +208,18 @@ def _buried(letter: DeadLetter) -> Outgoing:
     return Outgoing(record.topic, record.partition, record.key or b"", record.value, list(record.headers))
 
 
-def seldom_collect() -> None:
-    """Tell Python's garbage collector about a process that folds."""
+def spare_memory() -> None:
+    """Tell Python's garbage collector and the C library about a process that folds: many short-lived values."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
+    with contextlib.suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 async def serve(settings: Settings, life: Life) -> None:
     """The role: fold until told to stop. Errors: whatever makes that impossible, for a supervisor to restart."""
-    seldom_collect()
+    spare_memory()
     link = connection(settings.kafka)
     ids = await topic_ids(link, FOLD_SOURCES)
     metrics = FoldMetrics(life.registry)

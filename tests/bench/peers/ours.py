@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.fetched import Packed, how_many
-from sendledger.agents.fold import Fold, seldom_collect
+from sendledger.agents.fold import Fold, spare_memory
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.config import KafkaSettings
 from sendledger.edges.kafka import connection, producer
@@ -53,7 +53,7 @@ class Timed:
 
 async def main(servers: str, directory: Path, partitions: int, events: int) -> None:
     """Fold to the end, as `fold.serve` does; print how long it took."""
-    seldom_collect()
+    spare_memory()
     kafka = KafkaSettings(bootstrap_servers=servers)
     link, stop = connection(kafka), asyncio.Event()
     names = await topic_ids(link, FOLD_SOURCES)

@@ -172,3 +172,18 @@ def test_a_damaged_document_is_an_error() -> None:
         fold = PartitionFold(partial(_all, raw), story.ORIGIN)
         with pytest.raises(DamagedDocumentError):
             fold.fold(log.in_order())
+
+
+def test_a_doubt_reaches_every_day_on_which_its_recipient_had_a_postback() -> None:
+    """A stale worker may have adopted the one that we did not: our record of that day has to be the greater one."""
+    day = 86_400
+    log = of(
+        *((story.requested(*WHO), 0), (story.started(*WHO), 1), (story.unanswered(*WHO), 2)),
+        (story.postback("delivered", "T8", received=2 * day), 2 * day),
+        (story.postback("delivered", "T9", received=day), 2 * day),  # with the other, neither can be adopted
+    )
+    result = folded([[read] for read in log.in_order()])
+    last = msgspec.json.decode(result.published["c1/3/0"])["to"]
+    for name in ("2026-03-01", "2026-03-02", "2026-03-03"):
+        record = msgspec.json.decode(result.published[f"c1/3/0/{name}"])
+        assert (record["counters"], record["to"]) == ({}, last)
