@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection
 from functools import lru_cache
 
 from sendledger.domain.policies import DEFAULT, OTHERS, dated, differences
@@ -98,26 +97,6 @@ def _carried(operator_id: str, where: str) -> str:
 def day_at(at: int) -> str:
     """µs → YYYY-MM-DD, UTC."""
     return _day(at // HOUR)
-
-
-def days_at(moments: Collection[int]) -> frozenset[str]:
-    """The days of several moments (µs)."""
-    if not moments:
-        return frozenset()
-    first, last = min(moments) // HOUR, max(moments) // HOUR
-    return _days_of_hour(first) if first == last else days_of_hours({at // HOUR for at in moments})
-
-
-def days_of_hours(hours: Collection[int]) -> frozenset[str]:
-    """The days of several hours since 1970."""
-    if len(hours) == 1:
-        return _days_of_hour(*hours)
-    return frozenset(_day(hour) for hour in hours)
-
-
-@lru_cache(maxsize=4096)
-def _days_of_hour(hour: int) -> frozenset[str]:
-    return frozenset((_day(hour),))
 
 
 def day_of(counter: str) -> str | None:
