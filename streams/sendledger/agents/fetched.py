@@ -22,16 +22,16 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import calc_crc32c
 
+from sendledger.edges.record_batch import COVERED, HEADER
+
 _P = TypeVar("_P")
 
 _FULL_NAP = 0.002  # seconds until the consumer's thread asks again whether there is room
 
 # Kafka's message format v2. Every format has base offset, length and magic at these places.
-_HEADER = Struct(">qiibIhiqqqhii")
 _LENGTH = Struct(">qi")
 _MAGIC = 16
 _FORMAT = 2
-_ATTRIBUTES = 21  # the check sum covers everything from here on
 _CODEC, _APPEND_TIME, _CONTROL = 7, 8, 32
 _DECODERS: dict[int, Callable[[Any], bytes]] = {
     0: bytes,
@@ -88,9 +88,9 @@ class Packed:
         """The records from `first` on, all with the batch's timestamp. Slow. Errors: CorruptRecordException."""
         span, stamp = self.offset - self.base, self.timestamp
         raw = self.records
-        length = _HEADER.size - _LENGTH.size + len(raw)
+        length = HEADER.size - _LENGTH.size + len(raw)
         header = (self.base, length, 0, _FORMAT, 0, _APPEND_TIME, span, stamp, stamp, -1, -1, -1, self.count)
-        records = DefaultRecordBatch(_HEADER.pack(*header) + raw)
+        records = DefaultRecordBatch(HEADER.pack(*header) + raw)
         return [cast("Bare", record) for record in records if record.offset >= self.first]
 
 
@@ -151,10 +151,10 @@ class PackedRecords:
         """(the offset after it, the batch if there is anything in it for us)."""
         if len(raw) > _MAGIC and raw[_MAGIC] != _FORMAT:
             raise OldFormatError(f"message format {raw[_MAGIC]} in {self._place}: only {_FORMAT} can be read")
-        if len(raw) < _HEADER.size:
+        if len(raw) < HEADER.size:
             raise CorruptRecordException(f"A batch of {len(raw)} bytes - {self._place}")
-        base, _, _, _, crc, attributes, span, _, latest, _, _, _, held = _HEADER.unpack_from(raw)
-        if calc_crc32c(raw[_ATTRIBUTES:]) != crc:
+        base, _, _, _, crc, attributes, span, _, latest, _, _, _, held = HEADER.unpack_from(raw)
+        if calc_crc32c(raw[COVERED:]) != crc:
             raise CorruptRecordException(f"Invalid CRC - {self._place}")
         last = base + span  # also where compaction has taken the last records of a batch
         if attributes & _CONTROL or not held or last < start:
@@ -162,7 +162,7 @@ class PackedRecords:
         codec = attributes & _CODEC
         if codec not in _DECODERS:
             raise UnsupportedCodecError(f"Unknown compression codec {codec} - {self._place}")
-        return last + 1, Packed(max(base, start), base, last, latest, held, raw[_HEADER.size :], codec)
+        return last + 1, Packed(max(base, start), base, last, latest, held, raw[HEADER.size :], codec)
 
 
 def _bytes_of(records: Any) -> bytes:

@@ -135,15 +135,14 @@ class PartitionFold:
     """
 
     def __init__(self, load: Load, origin: Origin, archived: Collection[str] = ()) -> None:
-        self._load, self._error = load, None
+        self._load = load
+        self._error: BaseException | None = None
         self._judge: Judge | None = None
         self._callbacks = _Callbacks(_Loaded(self._loaded), _Judged(self._judged))
         given = _given(origin, archived)
         self._fold = _library().foldcore_new(given, len(given))
         if not self._fold:
             raise FoldCoreError("the fold's origin cannot be read")
-
-    _error: BaseException | None
 
     def __del__(self) -> None:
         """Let go of its memory."""
