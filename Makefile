@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 SEEDS ?= 1 2 3
 
-.PHONY: help setup demo test check static quick chaos bench bench-latency bench-restart bench-scale format lock clean
+.PHONY: help setup demo test check static quick chaos bench bench-sender bench-latency bench-restart bench-scale format lock clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -47,6 +47,9 @@ chaos-workers: setup ## Folds killed, paused, sent to and fro, blocked; logs and
 
 bench: setup ## Measure sender, receiver and fold; the last line is JSON
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-sender: setup ## The sender beside aiohttp alone, and its memory; the last line is JSON (ARGS="--messages 5000 --grow=")
+	@$(BIN)/python -m tests.bench.bench_sender $(ARGS)
 
 bench-latency: setup ## From the receiver's 200 to the numbers, 1,000 postbacks/s; the last line is JSON (ARGS="--stages")
 	@$(BIN)/python -m tests.bench.bench_latency $(ARGS)

@@ -19,11 +19,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from sendledger.agents.driver import BatchApp
-from sendledger.agents.fold import Fold, spare_memory
+from sendledger.agents.fold import COLLECT_AFTER, Fold
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.config import KafkaSettings, Settings
 from sendledger.edges.embedded_kafka import EmbeddedKafka
 from sendledger.edges.kafka import connection, producer
+from sendledger.edges.memory import spare_memory
 from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.topic_ids import topic_ids
 from sendledger.edges.topics import create
@@ -43,7 +44,7 @@ async def kafka(broker: str | None, directory: Path) -> AsyncIterator[KafkaSetti
 
 async def measure(settings: Settings, directory: Path, events: int) -> tuple[float, float]:
     """Events a second from the first batch to the last WriteBatch, and µs of processor time an event."""
-    spare_memory()  # as `fold.serve` does
+    spare_memory(COLLECT_AFTER)  # as `fold.serve` does
     stop, link = asyncio.Event(), connection(settings.kafka)
     ids_of = await topic_ids(link, FOLD_SOURCES)
     async with producer(settings.kafka, max_batch_size=MAX_BATCH_BYTES) as out:

@@ -12,9 +12,6 @@ The first step has a thread of its own: the library that does it lets go of Pyth
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
-import gc
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +34,7 @@ from sendledger.domain.message import Offsets
 from sendledger.edges.dead_letters import DeadLetter, as_record
 from sendledger.edges.fold_core import Changes, DamagedDocumentError, Origin, PartitionFold
 from sendledger.edges.kafka import connection, producer
+from sendledger.edges.memory import spare_memory
 from sendledger.edges.publisher import MAX_BATCH_BYTES, Outgoing, publish
 from sendledger.edges.state_store import Identity, Memory, StateStore, open_store, sole_user
 from sendledger.edges.topic_ids import topic_ids
@@ -48,16 +46,11 @@ from sendledger_schemas.topics import CAMPAIGN_PARTIALS, FOLD_SOURCES, MESSAGE_S
 
 GROUP = "sendledger-fold"
 
-_COLLECT_AFTER = 2_000
+COLLECT_AFTER = 2_000
 """Objects. A batch makes thousands, none of them in a cycle, which Python's default (700) looks at over and over; with
 100,000 what Faust leaves in cycles, fetched batches among it, was 80 MB."""
 
 KEEP_EVERY = 60.0  # seconds
-
-_ARENAS = 3
-"""Of glibc's allocator: each thread's own arena keeps what its largest batch took; 30 MB less than with eight."""
-
-_M_ARENA_MAX = -8  # malloc.h
 
 _THREADS = 2
 """More take turns at Python's lock, and keep memory apart from each other."""
@@ -208,18 +201,9 @@ def _buried(letter: DeadLetter) -> Outgoing:
     return Outgoing(record.topic, record.partition, record.key or b"", record.value, list(record.headers))
 
 
-def spare_memory() -> None:
-    """Tell Python's garbage collector and the C library about a process that folds: many short-lived values."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 20)
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
-
-
 async def serve(settings: Settings, life: Life) -> None:
     """The role: fold until told to stop. Errors: whatever makes that impossible, for a supervisor to restart."""
-    spare_memory()
+    spare_memory(COLLECT_AFTER)
     link = connection(settings.kafka)
     ids = await topic_ids(link, FOLD_SOURCES)
     metrics = FoldMetrics(life.registry)

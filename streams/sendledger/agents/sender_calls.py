@@ -138,9 +138,8 @@ class Calls:
         standing = self._kit.control.standing(message.campaign_id)
         around = Circumstances(standing, self._kit.control.is_suppressed(message.recipient_id))
         return second_look(
-            claimed.partition.message(message.message_id),
-            claimed.attempt,
             around,
+            still_open=claimed.partition.is_open(*claimed.name),
             claim_age=steady() - claimed.written_at,
             control_age=self._kit.control.age() if control_matters else 0.0,
             expired=claimed.expires <= wall_micros(),

@@ -31,7 +31,7 @@ from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
 _AHEAD = 0.1
 _ROUNDS = 4  # claims, calls, answers, and what is being read back: each may have the whole concurrency
 _IDLE = 0.25
-_GATHER = 0.002
+_GATHER = 0.005
 _FRESH = 0.9
 _KEPT = 20_000
 
@@ -227,8 +227,9 @@ class Claims:
             for one, _ in mine:
                 self._calls.forget(one.name)  # the partition's next owner finds the claim dead
             return
-        for one, offset in mine:
-            if won(partition.message(one.message.message_id), one.attempt, offset):
+        found = partition.messages([one.message.message_id for one, _ in mine])
+        for (one, offset), message in zip(mine, found, strict=True):
+            if won(message, one.attempt, offset):
                 self._kit.metrics.claims.labels("won").inc()
                 self._calls.add(one)
                 continue

@@ -186,10 +186,20 @@ class Partition:
 
     def message(self, message_id: str) -> Message:
         """The facts of a message that is known to be here."""
-        (found,) = self.store.messages([message_id])
-        if found is None:
-            raise KeyError(message_id)
+        (found,) = self.messages([message_id])
         return found
+
+    def messages(self, message_ids: Sequence[str]) -> list[Message]:
+        """The facts of messages that are known to be here, in the same order. Errors: KeyError."""
+        found = [message for message in self.store.messages(message_ids) if message is not None]
+        if len(found) != len(message_ids):
+            raise KeyError("a message is not here")
+        return found
+
+    def is_open(self, message_id: str, attempt: int) -> bool:
+        """Whether the journal has no end of this attempt yet."""
+        opened = self.opened.get(message_id)
+        return opened is not None and opened.attempt == attempt
 
     def pick(self, limit: int, judge: Judge, now: int) -> Picked:
         """See `Queue.pick`; nothing before the journal was read to where it ended, nothing while it is given up."""

@@ -195,15 +195,14 @@ def won(message: Message, attempt: int, offset: int) -> bool:
 
 
 def second_look(
-    message: Message, attempt: int, around: Circumstances, *, claim_age: float, control_age: float, expired: bool
+    around: Circumstances, *, still_open: bool, claim_age: float, control_age: float, expired: bool
 ) -> SecondLook | None:
     """Rule 5, immediately before the call: why it must not be made, or None.
 
-    `claim_age`: seconds since the claim was handed to Kafka; `control_age`: since the end of the orders was seen.
+    `still_open`: the journal has no end of this attempt yet. `claim_age`: seconds since the claim was handed to Kafka;
+    `control_age`: since the end of the orders was seen.
     """
-    tried = message.attempts[attempt]
-    settled = tried.response is not None or tried.silence is not None or tried.decision is not None
-    if settled or claim_age > CLAIM_KEEPS or control_age > CONTROL_KEEPS:
+    if not still_open or claim_age > CLAIM_KEEPS or control_age > CONTROL_KEEPS:
         return "stale"
     reason = _refusal(around, expired=expired)
     if reason is not None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import SimpleNamespace, TracebackType
-from typing import Self
+from types import TracebackType
+from typing import Any, Self
 
 import aiohttp
+from aiohttp.connector import Connection
 from pydantic import SecretStr
+from yarl import URL
 
 from sendledger.domain.call_ends import NeverBegan, NoAnswer, Outcome, Refused, Taken, TooFast
 from sendledger.wire import sendsms
@@ -36,6 +39,9 @@ class _Line:
     open: bool = False
 
 
+_line: ContextVar[_Line] = ContextVar("line")  # of the call that this task makes
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request, written down and ready to go. Key, number and text stay out of `repr`."""
@@ -52,23 +58,19 @@ class Provider:
     """
 
     def __init__(self, url: str, api_key: SecretStr, *, timeout: float, concurrency: int) -> None:
-        self._url = url
+        self._url = URL(url)
         self._key = api_key
         self._timeout = timeout
         self._concurrency = concurrency
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(_opened)
-        trace.on_connection_reuseconn.append(_opened)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=KEEP_ALIVE),
+            connector=_Connector(limit=self._concurrency, keepalive_timeout=KEEP_ALIVE),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
-            trace_configs=[trace],
             headers={"Content-Type": FORM_CONTENT_TYPE, "Accept-Encoding": "identity", "User-Agent": "sendledger"},
         )
         return self
@@ -98,10 +100,9 @@ class Provider:
         """Make the call, once. Never raises but for cancellation."""
         assert self._session is not None, "use the provider as a context manager"  # noqa: S101 — a programmer's error
         line = _Line()
+        _line.set(line)
         try:
-            async with self._session.post(
-                self._url, data=call.body, allow_redirects=False, trace_request_ctx=line
-            ) as response:
+            async with self._session.post(self._url, data=call.body, allow_redirects=False) as response:
                 body = await _bounded(response.content)
                 if body is None:
                     response.close()  # the rest of it is not wanted, and the connection not worth keeping
@@ -138,8 +139,13 @@ class Provider:
         return decode_response(body, call.to, strike=(self._key.get_secret_value(), call.text))
 
 
-async def _opened(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.open = True
+class _Connector(aiohttp.TCPConnector):
+    """Tells the call that it has its connection: aiohttp's traces tell it, too, at a sixth of a call's cost."""
+
+    async def connect(self, *asked: Any, **named: Any) -> Connection:
+        connection = await super().connect(*asked, **named)
+        _line.get().open = True
+        return connection
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes | None:

@@ -17,10 +17,11 @@ from prometheus_client import CollectorRegistry
 
 from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.fetched import Packed, how_many
-from sendledger.agents.fold import Fold, spare_memory
+from sendledger.agents.fold import COLLECT_AFTER, Fold
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.config import KafkaSettings
 from sendledger.edges.kafka import connection, producer
+from sendledger.edges.memory import spare_memory
 from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.topic_ids import topic_ids
 from sendledger_schemas.topics import FOLD_SOURCES
@@ -53,7 +54,7 @@ class Timed:
 
 async def main(servers: str, directory: Path, partitions: int, events: int) -> None:
     """Fold to the end, as `fold.serve` does; print how long it took."""
-    spare_memory()
+    spare_memory(COLLECT_AFTER)
     kafka = KafkaSettings(bootstrap_servers=servers)
     link, stop = connection(kafka), asyncio.Event()
     names = await topic_ids(link, FOLD_SOURCES)

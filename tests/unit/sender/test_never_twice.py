@@ -93,8 +93,8 @@ class World:
             return
         name, recipient = pick.message.message_id, pick.message.recipient_id
         around = Circumstances(self.orders.standing("c1"))
-        message = it.partition.message(name)
-        if second_look(message, pick.attempt, around, claim_age=0, control_age=0, expired=False) is not None:
+        still_open = it.partition.is_open(name, pick.attempt)
+        if second_look(around, still_open=still_open, claim_age=0, control_age=0, expired=False) is not None:
             self.log.add(story.not_sent(name, recipient, attempt=pick.attempt))
             return
         match fate:

@@ -95,6 +95,20 @@ def test_a_foreign_claim_keeps_the_recipient_until_it_ends(tmp_path: Path) -> No
     assert it.partition.opened == {}
 
 
+def test_an_attempt_is_open_until_the_journal_has_its_end(tmp_path: Path) -> None:
+    """The second look asks just this: of this attempt, and by what was read a moment ago."""
+    log = log_of(1)
+    it = ready(tmp_path, log)
+    assert not it.partition.is_open("m0", 1)
+    log.add(story.started("m0", "r0"))
+    it.read()
+    assert it.partition.is_open("m0", 1)
+    assert not it.partition.is_open("m0", 2)
+    log.add(story.unanswered("m0", "r0", reason="crash"))
+    it.read()
+    assert not it.partition.is_open("m0", 1)
+
+
 def test_a_lost_claim_frees_what_it_had_reserved(tmp_path: Path) -> None:
     """Two workers claim the same message: the first on the log calls, the other one waits for its end."""
     log = log_of(1)

@@ -27,7 +27,6 @@ from sendledger.domain.sending import (
     dead,
     decide,
     open_attempt,
-    place,
     second_look,
     won,
 )
@@ -222,7 +221,8 @@ def test_the_second_look(
 ) -> None:
     """Rule 5: everything that may have changed since the claim is asked again, and old knowledge is none."""
     message = given(REQUEST, story.started(), *facts)
-    found = second_look(message, 1, around, claim_age=ages[0], control_age=ages[1], expired=expired)
+    still_open = open_attempt(message) == 1
+    found = second_look(around, still_open=still_open, claim_age=ages[0], control_age=ages[1], expired=expired)
     assert found == objection
 
 
