@@ -14,9 +14,11 @@ from types import SimpleNamespace, TracebackType
 from typing import Self
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from pydantic import SecretStr
 
 from sendledger.domain.call_ends import NeverBegan, NoAnswer, Outcome, Refused, Taken, TooFast
+from sendledger.edges.failpoints import Failpoint
 from sendledger.wire import sendsms
 from sendledger.wire.sendsms import FORM_CONTENT_TYPE, SendSms, UnsendableRequest, decode_response, encode_form
 from sendledger_schemas.requests import SendRequested
@@ -48,14 +50,19 @@ class Call:
 class Provider:
     """A client with its own pool of connections; an async context manager.
 
-    `timeout`: seconds for a whole call. `concurrency`: connections at most; callers keep to it.
+    `timeout`: seconds for a whole call. `concurrency`: connections at most; callers keep to it. `strike`: see
+    `failpoints`.
     """
 
-    def __init__(self, url: str, api_key: SecretStr, *, timeout: float, concurrency: int) -> None:
+    def __init__(
+        self, url: str, api_key: SecretStr, *, timeout: float, concurrency: int, strike: Failpoint | None = None
+    ) -> None:
         self._url = url
         self._key = api_key
         self._timeout = timeout
         self._concurrency = concurrency
+        armed = strike is not None and strike.is_armed("request_half_written", "request_written")
+        self._strike = strike if armed else None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -98,9 +105,10 @@ class Provider:
         """Make the call, once. Never raises but for cancellation."""
         assert self._session is not None, "use the provider as a context manager"  # noqa: S101 — a programmer's error
         line = _Line()
+        data = call.body if self._strike is None else _Watched(call.body, self._strike)
         try:
             async with self._session.post(
-                self._url, data=call.body, allow_redirects=False, trace_request_ctx=line
+                self._url, data=data, allow_redirects=False, trace_request_ctx=line
             ) as response:
                 body = await _bounded(response.content)
                 if body is None:
@@ -136,6 +144,21 @@ class Provider:
         if body is None or response.headers.get("Content-Encoding", "identity").lower() != "identity":
             return None
         return decode_response(body, call.to, strike=(self._key.get_secret_value(), call.text))
+
+
+class _Watched(aiohttp.BytesPayload):
+    """The same bytes in two halves, with a failpoint behind each."""
+
+    def __init__(self, body: bytes, strike: Failpoint) -> None:
+        super().__init__(body)
+        self._strike = strike
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002 — it is the body's own
+        half = len(self._value) // 2
+        await writer.write(self._value[:half])
+        await self._strike.on_its_way("request_half_written")
+        await writer.write(self._value[half:])
+        await self._strike.on_its_way("request_written")
 
 
 async def _opened(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
