@@ -1,4 +1,4 @@
-"""The sender's store after a kill, a lying disk or a hand that deletes: an older state that is whole, or none at all."""
+"""The sender's store after a kill, a lying disk or a hand that deletes: an older state that is whole, or nothing."""
 
 from __future__ import annotations
 
