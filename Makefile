@@ -41,9 +41,9 @@ chaos: setup ## The long rounds of both below; a failure names its seed (SEEDS="
 chaos-demo: setup ## Demos whose roles are killed in the middle, one for each seed (SEEDS="1 2 3", ARGS="--messages 3000")
 	@for seed in $(SEEDS); do $(BIN)/sendledger demo --kill --seed $$seed $(ARGS) || exit 1; done
 
-chaos-workers: setup ## Folds killed, paused, sent to and fro, blocked; logs and disks damaged (CHAOS_SEED=7 ARGS="-k storm")
+chaos-workers: setup ## Folds and senders killed, paused, sent to and fro, blocked; logs and disks damaged (CHAOS_SEED=7 ARGS="-k storm")
 	@CHAOS=long $(BIN)/pytest --capture=no \
-		tests/kafka/test_{chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,unreadable}.py $(ARGS)
+		tests/kafka/test_{chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,unreadable,sender_steps}.py $(ARGS)
 
 bench: setup ## Measure sender, receiver and fold; the last line is JSON
 	@$(BIN)/python -m tests.bench $(ARGS)

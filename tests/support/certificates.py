@@ -33,6 +33,15 @@ def make(directory: Path) -> Certificates:
     return Certificates(ca, both, client, locked)
 
 
+def unvouched(directory: Path) -> Path:
+    """A server's key and certificate for 127.0.0.1 in one PEM file; no authority has signed it."""
+    key, certificate, both = (directory / name for name in ("own.key", "own.pem", "own-both.pem"))
+    made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
+    _openssl(made, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
+    both.write_text(key.read_text(encoding="utf-8") + certificate.read_text(encoding="utf-8"), encoding="utf-8")
+    return both
+
+
 def _signed(directory: Path, name: str, ca: Path, ca_key: Path) -> tuple[Path, Path]:
     key, request, certificate = (directory / f"{name}.{end}" for end in ("key", "csr", "pem"))
     names = directory / f"{name}.ext"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from sendledger.domain.campaigns import Standing
 from sendledger.domain.facts import micros
 from sendledger.domain.sending import won
 from sendledger.edges.sender_store import open_store, shared_cache
+from sendledger.edges.state_store import DamagedStoreError, StoreError
 from sendledger_schemas import envelope
 from sendledger_schemas.registry import Data
 from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS, TOPICS
@@ -92,7 +94,12 @@ class Worker:
         ends = self.log.ends()
         store = open_store(self.path, _CACHE, "one log", ends)
         targets = {topic: ends[topic] for topic in JOURNAL}
-        self.partition = Partition(3, store, targets, cut=self.cut, default_expiry=WEEK)
+        try:
+            self.partition = Partition(3, store, targets, cut=self.cut, default_expiry=WEEK)
+        except DamagedStoreError:  # its process would end
+            with contextlib.suppress(StoreError):
+                store.close()
+            raise
         for topic in ends:
             self.partition.cursors.setdefault(topic, 0)
 

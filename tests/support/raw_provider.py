@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from tests.support import certificates
 
 TO = "15551234888"
 OK = f"<RESPONSE><STATUS>Success</STATUS><TRACKINGID>SMS_12345</TRACKINGID><TO>{TO}</TO></RESPONSE>"
+
+_MOST_WAITING = 4
 
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
 class Server:
-    """A listening socket: what came in, whole requests only, and on how many connections."""
+    """A listening socket: what came in, whole requests only, and on how many connections.
+
+    `reads=False`: each connection gets the script at once, and what comes in stays unread.
+    """
 
     script: Script
+    reads: bool = True
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
     url: str = ""
@@ -49,6 +62,8 @@ class Server:
                 await reader.read(1)
                 writer.write(self.greeting)
                 writer.close()
+            if not self.reads:
+                await self.script(writer)
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
@@ -57,17 +72,70 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(script: Script, greeting: bytes = b"") -> AsyncIterator[Server]:
+async def serving(
+    script: Script, greeting: bytes = b"", *, reads: bool = True, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Server]:
     """The server on a free port of this machine. `greeting`: what it says at once, before it hangs up."""
-    it = Server(script, greeting=greeting)
-    server = await asyncio.start_server(it.serve, "127.0.0.1", 0)
-    it.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/send"
+    it = Server(script, reads, greeting=greeting)
+    server = await asyncio.start_server(it.serve, "127.0.0.1", 0, ssl=tls)
+    scheme = "http" if tls is None else "https"
+    it.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/send"
     try:
         yield it
     finally:
         server.close()
         await it.end()
         await server.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def nobody() -> AsyncIterator[Server]:
+    """A port on which nobody listens."""
+    async with serving(hang) as it:
+        pass
+    yield it
+
+
+@contextlib.asynccontextmanager
+async def nowhere() -> AsyncIterator[Server]:
+    """A name that no lookup finds (RFC 2606)."""
+    yield Server(hang, url="http://provider.invalid/")
+
+
+@contextlib.asynccontextmanager
+async def crowded() -> AsyncIterator[Server]:
+    """A port that answers no knock: the kernel drops them while as many wait as the listener allows."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    waiting: list[socket.socket] = []
+    try:
+        while len(waiting) < _MOST_WAITING:
+            knock = socket.socket()
+            knock.setblocking(False)
+            waiting.append(knock)
+            with contextlib.suppress(BlockingIOError):
+                knock.connect(listener.getsockname())
+        yield Server(hang, url=f"http://127.0.0.1:{listener.getsockname()[1]}/send")
+    finally:
+        for one in (*waiting, listener):
+            one.close()
+
+
+@contextlib.asynccontextmanager
+async def called_over_tls(plain: AbstractAsyncContextManager[Server]) -> AsyncIterator[Server]:
+    """A server that is called over TLS, whatever it speaks."""
+    async with plain as it:
+        it.url = it.url.replace("http://", "https://")
+        yield it
+
+
+@contextlib.asynccontextmanager
+async def unvouched() -> AsyncIterator[Server]:
+    """A server with a certificate that no authority has signed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as directory:
+        context.load_cert_chain(certificates.unvouched(Path(directory)))
+    async with serving(answer(), tls=context) as it:
+        yield it
 
 
 def answer(body: str | bytes = OK, status: str = "200 OK", *fields: str, length: int | None = None) -> Script:
@@ -84,9 +152,26 @@ def answer(body: str | bytes = OK, status: str = "200 OK", *fields: str, length:
     return script
 
 
+def then_closed(script: Script) -> Script:
+    """What another script does, and then an orderly end of the connection, as the answer's head says."""
+
+    async def closing(writer: asyncio.StreamWriter) -> None:
+        await script(writer)
+        writer.close()
+
+    return closing
+
+
 async def reset(writer: asyncio.StreamWriter) -> None:
-    """The connection is torn down behind the request."""
+    """The connection is torn down."""
+    at_once = struct.pack("ii", 1, 0)  # no lingering: an RST, not an orderly end
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
     writer.transport.abort()
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """The connection is closed in order."""
+    writer.close()
 
 
 async def hang(writer: asyncio.StreamWriter) -> None:
@@ -108,6 +193,15 @@ async def flood(writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(ConnectionError):
         for _ in range(1600):
             writer.write(b" " * 65536)
+            await writer.drain()
+
+
+async def endless_head(writer: asyncio.StreamWriter) -> None:
+    """A hundred megabytes before the body begins."""
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    with contextlib.suppress(ConnectionError):
+        for _ in range(1600):
+            writer.write(b"x" * 65536)
             await writer.drain()
 
 

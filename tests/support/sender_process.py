@@ -1,6 +1,7 @@
 """A sender as a process of its own, for tests that kill it: `python -m tests.support.sender_process`, settings in JSON.
 
 The settings come on standard input, so that no secret stands on a command line; a line is printed once it is ready.
+What it logs goes to `sender.log` in its data directory.
 """
 
 from __future__ import annotations
@@ -13,45 +14,66 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import SecretStr
 
 from sendledger.agents.sender import serve
 from sendledger.config import KafkaSettings, Settings
+from sendledger.domain import sending as rules
 from sendledger.life import Life
 
 _ROOT = Path(__file__).parents[2]
+_PASSED_ON = {
+    "provider_url",
+    "send_rate",
+    "provider_timeout",
+    "partitions",
+    "session_timeout",
+    "sender_concurrency",
+}
 
 
-def _dump(settings: Settings) -> bytes:
+def _dump(settings: Settings, crash_margin: float | None) -> bytes:
     plain: dict[str, Any] = {
         "bootstrap_servers": settings.kafka.bootstrap_servers,
         "data_dir": str(settings.data_dir),
         "recipient_pepper": settings.pepper().decode(),
         "provider_api_key": settings.provider_api_key.get_secret_value() if settings.provider_api_key else "",
-        **settings.model_dump(include={"provider_url", "send_rate", "provider_timeout", "partitions"}),
+        "crash_margin": crash_margin,
+        **settings.model_dump(include=_PASSED_ON),
     }
     return json.dumps(plain).encode() + b"\n"
 
 
 def _load(raw: str) -> Settings:
     given: dict[str, Any] = json.loads(raw)
+    if (margin := given.pop("crash_margin")) is not None:
+        rules.CRASH_MARGIN = int(margin * rules.SECOND)  # type: ignore[misc]  # final for everybody but tests
     given["kafka"] = KafkaSettings(bootstrap_servers=given.pop("bootstrap_servers"))
     given |= {name: SecretStr(given[name]) for name in ("recipient_pepper", "provider_api_key")}
     return Settings(**{**given, "data_dir": Path(given["data_dir"]), "embedded_broker": True})
 
 
-async def spawn(settings: Settings, failpoint: str = "") -> asyncio.subprocess.Process:
-    """Start one; it is ready when this returns, unless the failpoint struck before."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.sender_process"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=_ROOT,
-        env={**os.environ, "SENDLEDGER_FAILPOINT": failpoint},
-    )
+async def spawn(
+    settings: Settings, failpoint: str = "", *, crash_margin: float | None = None
+) -> asyncio.subprocess.Process:
+    """Start one; it is ready when this returns, unless the failpoint struck before.
+
+    `crash_margin`: seconds beyond a call's deadline until a claim without an answer is dead, instead of the usual.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.data_dir / "sender.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.support.sender_process"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            cwd=_ROOT,
+            env={**os.environ, "SENDLEDGER_FAILPOINT": failpoint},
+        )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(_dump(settings))
+    process.stdin.write(_dump(settings, crash_margin))
     await process.stdin.drain()
     await process.stdout.readline()
     return process
@@ -65,6 +87,7 @@ async def kill(process: asyncio.subprocess.Process) -> None:
 
 
 async def _main() -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     life = Life()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.stop.set)
     role = asyncio.create_task(serve(_load(sys.stdin.readline()), life))

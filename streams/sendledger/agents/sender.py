@@ -153,7 +153,7 @@ class _Process:
         ids = await topic_ids(link, (SEND_REQUESTS, *JOURNAL))
         kit = await self._kit(stack)
         journal = await stack.enter_async_context(consumer(self._settings.kafka))
-        reader = JournalReader(journal, kit.broker, kit.wake)
+        reader = JournalReader(journal, kit.broker, kit.wake, kit.strike)
         calls = Calls(kit)
         claims = Claims(kit, calls, Requests(kit.lookups))
         owner = Sender(kit, reader, claims, " ".join(f"{topic}={ids[topic]}" for topic in sorted(ids)))
@@ -180,7 +180,8 @@ class _Process:
         url, key = settings.provider_url, settings.provider_api_key
         assert url is not None and key is not None  # noqa: S101, PT018 — `serve` required them
         timeout, concurrency = settings.provider_timeout, settings.sender_concurrency
-        provider = Provider(url, key, timeout=timeout, concurrency=concurrency)
+        strike = failpoints.from_environment()
+        provider = Provider(url, key, timeout=timeout, concurrency=concurrency, strike=strike)
         quick = {"fetch_max_wait_ms": 100}  # what is asked on the same connection waits behind a fetch
         small = {"max_partition_fetch_bytes": 256 * 1024}  # single records are wanted, not megabytes around them
         out = await stack.enter_async_context(producer(settings.kafka, max_batch_size=MAX_BATCH_BYTES))
@@ -195,7 +196,7 @@ class _Process:
             metrics=SenderMetrics(self._life.registry),
             worker=f"{socket.gethostname()}-{os.getpid()}",
             incarnation=secrets.token_hex(8),
-            strike=failpoints.from_environment(),
+            strike=strike,
             wake=wake,
         )
 

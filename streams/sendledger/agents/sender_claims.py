@@ -165,7 +165,7 @@ class Claims:
             one.written_at = now
             self._calls.begin(one.name)
         acknowledged = await self._kit.writer.send(entries)
-        self._kit.strike("claim_unacknowledged")
+        await self._kit.strike.on_its_way("claim_unacknowledged")
         for partition, message, reason in [*withheld, *gone]:
             self._kit.metrics.withheld.labels(reason).inc()
             partition.queue.unreserve(message)

@@ -10,8 +10,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from sendledger.agents.sender_partition import JOURNAL, Partition
 from sendledger.edges.clocks import BrokerClock, utc_now
+from sendledger.edges.failpoints import Failpoint
 from sendledger_schemas.envelope import HEADERS, encode, event
 from sendledger_schemas.registry import Data
+from sendledger_schemas.topics import API_RESPONSES
 
 SOURCE = "sendledger/sender"
 _POLL_MS = 100
@@ -107,13 +109,16 @@ class JournalWriter:
 class JournalReader:
     """Follows attempts, responses and decisions of the partitions that are ours, each from its own cursor.
 
-    `moved` is set whenever a partition has.
+    `moved` is set whenever a partition has. `strike`: see `failpoints`.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, broker: BrokerClock, moved: asyncio.Event) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, broker: BrokerClock, moved: asyncio.Event, strike: Failpoint
+    ) -> None:
         self._consumer = consumer
         self._broker = broker
         self._moved = moved
+        self._strike = strike
         self._partitions: Mapping[int, Partition] = {}
         self._changed = asyncio.Event()
         self._assigned = False
@@ -137,6 +142,8 @@ class JournalReader:
                 if partition is None or self._changed.is_set():
                     continue  # not ours any more, or about to be read again from its cursor
                 partition.apply(place.topic, records)
+                if place.topic == API_RESPONSES:
+                    self._strike("cursor_moved")
                 self._broker.saw(records[-1].timestamp)
                 self._moved.set()
                 await asyncio.sleep(0)  # a long batch must not hold up the calls in flight

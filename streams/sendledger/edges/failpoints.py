@@ -1,10 +1,23 @@
 """Places where a test may kill or stop the process: `SENDLEDGER_FAILPOINT=answer_read:kill`, `…:stop`, `…@7` (the 7th).
 
 Off unless the variable is set when the process starts; then each place costs one comparison.
+
+| step | what has happened, and what has not |
+|---|---|
+| `before_claim` | messages are picked; their claims are not handed to Kafka |
+| `claim_unacknowledged` | the claims are on their way to Kafka; nobody here knows that they are there |
+| `claim_acknowledged` | their offsets are known; the journal is not read back |
+| `before_call` | a claim has won and has its token; the second look is not taken |
+| `request_half_written` | half of the body has left; the rest has not |
+| `request_written` | the last byte has left; the answer is not read |
+| `answer_read` | the answer is known; its event is not handed to Kafka |
+| `response_written` | the event is acknowledged |
+| `cursor_moved` | the event was read back; the store holds it and the cursor behind it |
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from dataclasses import dataclass, field
@@ -15,11 +28,15 @@ Step = Literal[
     "claim_unacknowledged",
     "claim_acknowledged",
     "before_call",
+    "request_half_written",
+    "request_written",
     "answer_read",
     "response_written",
+    "cursor_moved",
 ]
-STEPS: tuple[str, ...] = Step.__args__  # type: ignore[attr-defined]  # typing keeps a Literal's values there
+STEPS: tuple[Step, ...] = Step.__args__  # type: ignore[attr-defined]  # typing keeps a Literal's values there
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+_TURNS = 20
 
 
 @dataclass
@@ -49,6 +66,18 @@ class Failpoint:
         self._visits += 1
         if self._visits == self.nth:
             os.kill(os.getpid(), _SIGNALS[self.action])
+
+    def is_armed(self, *steps: Step) -> bool:
+        """Whether one of these places is armed: what only a failpoint needs is made only then."""
+        return self.step in steps
+
+    async def on_its_way(self, step: Step) -> None:
+        """Strike once the loop has turned so often that a library has written to its socket what it was handed."""
+        if step != self.step:
+            return
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        self(step)
 
 
 def from_environment() -> Failpoint:

@@ -15,11 +15,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection
 from pydantic import SecretStr
 from yarl import URL
 
 from sendledger.domain.call_ends import NeverBegan, NoAnswer, Outcome, Refused, Taken, TooFast
+from sendledger.edges.failpoints import Failpoint
 from sendledger.wire import sendsms
 from sendledger.wire.sendsms import FORM_CONTENT_TYPE, SendSms, UnsendableRequest, decode_response, encode_form
 from sendledger_schemas.requests import SendRequested
@@ -54,14 +56,19 @@ class Call:
 class Provider:
     """A client with its own pool of connections; an async context manager.
 
-    `timeout`: seconds for a whole call. `concurrency`: connections at most; callers keep to it.
+    `timeout`: seconds for a whole call. `concurrency`: connections at most; callers keep to it. `strike`: see
+    `failpoints`.
     """
 
-    def __init__(self, url: str, api_key: SecretStr, *, timeout: float, concurrency: int) -> None:
+    def __init__(
+        self, url: str, api_key: SecretStr, *, timeout: float, concurrency: int, strike: Failpoint | None = None
+    ) -> None:
         self._url = URL(url)
         self._key = api_key
         self._timeout = timeout
         self._concurrency = concurrency
+        armed = strike is not None and strike.is_armed("request_half_written", "request_written")
+        self._strike = strike if armed else None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -101,8 +108,9 @@ class Provider:
         assert self._session is not None, "use the provider as a context manager"  # noqa: S101 — a programmer's error
         line = _Line()
         _line.set(line)
+        data = call.body if self._strike is None else _Watched(call.body, self._strike)
         try:
-            async with self._session.post(self._url, data=call.body, allow_redirects=False) as response:
+            async with self._session.post(self._url, data=data, allow_redirects=False) as response:
                 body = await _bounded(response.content)
                 if body is None:
                     response.close()  # the rest of it is not wanted, and the connection not worth keeping
@@ -146,6 +154,21 @@ class _Connector(aiohttp.TCPConnector):
         connection = await super().connect(*asked, **named)
         _line.get().open = True
         return connection
+
+
+class _Watched(aiohttp.BytesPayload):
+    """The same bytes in two halves, with a failpoint behind each."""
+
+    def __init__(self, body: bytes, strike: Failpoint) -> None:
+        super().__init__(body)
+        self._strike = strike
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002 — it is the body's own
+        half = len(self._value) // 2
+        await writer.write(self._value[:half])
+        await self._strike.on_its_way("request_half_written")
+        await writer.write(self._value[half:])
+        await self._strike.on_its_way("request_written")
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes | None:

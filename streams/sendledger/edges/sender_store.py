@@ -1,7 +1,8 @@
 """The sender's cache of one partition: message facts, what waits, what is open, and the cursors, in one RocksDB.
 
 The journal is the truth. Whatever is lost here is folded again; what must never happen is that cursors and facts part,
-so both go into one WriteBatch. No number and no text is ever stored (P7). Keys, big-endian so that they sort:
+so both go into one WriteBatch, and RocksDB has no write-ahead log of its own (see `state_store`): what a crash leaves
+is older, but whole. No number and no text is ever stored (P7). Keys, big-endian so that they sort:
 
 | key | value |
 |---|---|
@@ -22,10 +23,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import structlog
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
 from sendledger.domain.message import Message
 from sendledger.domain.sending import Open, Place, Queued
+from sendledger.edges.state_store import DAMAGED, DamagedStoreError, StoreError, told, unlogged
 
 LAYOUT = 1
 LOCK_WAIT = 10.0
@@ -35,6 +38,7 @@ _CURSORS = b"c"
 _MB = 1 << 20
 _encode = msgspec.msgpack.Encoder().encode
 _message = msgspec.msgpack.Decoder(Message).decode
+_log = structlog.get_logger()
 
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -89,27 +93,43 @@ def _lane(campaign_id: str) -> bytes:
 class SenderStore:
     """One partition's store; made by `open_store`, closed by its owner. All calls are quick and block.
 
-    `cursors`: topic → next offset; empty for a new store. `fits`: made by this code from this log.
+    `cursors`: topic → next offset; empty for a new store. `fits`: made by this code from this log. Errors of every
+    call: DamagedStoreError (the next start folds anew), StoreError.
     """
 
     def __init__(self, path: Path, cache: Cache, log: str) -> None:
-        self._log = log
-        self._db = Rdict(str(path), _options(cache))
-        raw = self._db.get(_CURSORS)
-        meta = _Meta(LAYOUT, log, {}) if raw is None else _meta(raw)
+        self._log, self._path = log, path
+        if (path / DAMAGED).exists():
+            raise DamagedStoreError(f"{path.name}: found damaged before")
+        with told(path):
+            self._db = Rdict(str(path), _options(cache))
+        self._db.set_write_options(unlogged())
+        try:
+            with told(path):
+                raw = self._db.get(_CURSORS)
+                meta = _Meta(LAYOUT, log, {}) if raw is None else _meta(raw)
+        except BaseException:
+            self._db.close()
+            raise
         self.fits = meta.layout == LAYOUT and meta.log == log
         self.cursors = meta.cursors
 
     def close(self) -> None:
-        """Give the files back."""
-        self._db.close()
+        """Put everything into files, and give them back."""
+        try:
+            with told(self._path):
+                self._db.flush(True)  # and wait for it
+        finally:
+            with told(self._path):
+                self._db.close()
 
     def messages(self, message_ids: Sequence[str]) -> list[Message | None]:
         """The facts of these messages, in the same order."""
         if not message_ids:
             return []
-        found: Any = self._db.get([b"m" + message_id.encode() for message_id in message_ids])
-        return [None if raw is None else _message(raw) for raw in found]
+        with told(self._path):
+            found: Any = self._db.get([b"m" + message_id.encode() for message_id in message_ids])
+            return [None if raw is None else _message(raw) for raw in found]
 
     def commit(self, changes: Iterable[Change], cursors: Mapping[str, int]) -> None:
         """Facts, places and cursors, all or nothing."""
@@ -131,21 +151,25 @@ class SenderStore:
                     pass
         self.cursors = dict(cursors)
         batch.put(_CURSORS, _encode(_Meta(LAYOUT, self._log, self.cursors)))
-        self._db.write(batch)
+        self._write(batch)
+
+    def _write(self, batch: WriteBatch) -> None:
+        with told(self._path):
+            self._db.write(batch)
 
     def promote(self, campaign_id: str, due: int, waiting: Waiting) -> None:
         """The time of a waiting message has come: it stands in its campaign's queue from now on."""
         batch = WriteBatch(raw_mode=True)
         batch.delete(b"w" + _eight(due) + _eight(waiting.offset))
         batch.put(_lane(campaign_id) + _eight(waiting.offset), waiting.message_id.encode())
-        self._db.write(batch)
+        self._write(batch)
 
     def postpone(self, campaign_id: str, due: int, waiting: Waiting) -> None:
         """Undo `promote`: the message has to wait until `due` (µs) again."""
         batch = WriteBatch(raw_mode=True)
         batch.delete(_lane(campaign_id) + _eight(waiting.offset))
         batch.put(b"w" + _eight(due) + _eight(waiting.offset), waiting.message_id.encode())
-        self._db.write(batch)
+        self._write(batch)
 
     def campaigns(self) -> list[str]:
         """Campaigns with messages that may go at once; one seek for each."""
@@ -181,17 +205,22 @@ class SenderStore:
 
     def opened(self) -> dict[str, Opened]:
         """All open attempts, by message."""
-        return {key[1:].decode(): _opened(value) for key, value in self._scan(b"o", b"p")}
+        with told(self._path):
+            return {key[1:].decode(): _opened(value) for key, value in self._scan(b"o", b"p")}
 
     def _scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         # The bound keeps RocksDB from walking over all that was deleted behind what is wanted.
         bounded = ReadOptions()
         bounded.set_iterate_upper_bound(end)
-        rows: Any = self._db.iter(bounded)
-        rows.seek(start)
+        with told(self._path):
+            rows: Any = self._db.iter(bounded)
+            rows.seek(start)
         while rows.valid():
             yield bytes(rows.key()), bytes(rows.value())
-            rows.next()
+            with told(self._path):
+                rows.next()
+        with told(self._path):
+            rows.status()  # a page that cannot be read looks like the end
 
 
 def _keys(place: Place, message: Message) -> list[bytes]:
@@ -225,10 +254,16 @@ def _options(cache: Cache) -> Options:
 def open_store(path: Path, cache: Cache, log: str, ends: Mapping[str, int]) -> SenderStore:
     """Open a partition's store, waiting a little for a process that is just ending. Errors: StoreHeldError.
 
-    One that is not of this log (`log`; `ends`: topic → end offset) is forgotten, and folded again from the log's start.
+    One that is not of this log (`log`; `ends`: topic → end offset), or is damaged, is forgotten, and folded again from
+    the log's start.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = _opened_within(path, cache, log)
+    try:
+        store = _opened_within(path, cache, log)
+    except DamagedStoreError as error:
+        _log.warning("the sender's store is folded anew", path=path.name, reason=str(error))
+        destroy(path)
+        return _opened_within(path, cache, log)
     if store.fits and all(store.cursors.get(topic, 0) <= end for topic, end in ends.items()):
         return store
     store.close()
@@ -241,7 +276,9 @@ def _opened_within(path: Path, cache: Cache, log: str) -> SenderStore:
     while True:
         try:
             return SenderStore(path, cache, log)
-        except Exception as error:
+        except DamagedStoreError:
+            raise  # RocksDB speaks of a block that it cannot read
+        except StoreError as error:
             if "lock" not in str(error).lower():
                 raise
             if time.monotonic() > until:

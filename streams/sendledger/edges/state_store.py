@@ -15,7 +15,7 @@ import contextlib
 import fcntl
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -34,8 +34,9 @@ from rocksdict import (
 _CURSOR = b"\x00cursor"
 _IDENTITY = b"\x00identity"
 _ARCHIVED = b"\x00archived"
-_DAMAGED = "DAMAGED"
 _BLOCK_CACHE = 40 << 20  # bytes, shared by all stores of the process
+DAMAGED = "DAMAGED"
+"""File beside RocksDB's own: this store must not be believed any more."""
 _WRITE_BUFFERS = 32 << 20  # bytes, shared by all stores of the process
 _WRITE_BUFFER = 8 << 20
 _BLOOM_BITS = 10
@@ -121,11 +122,11 @@ class StateStore:
         self._path = path
         self._unkept = False
         path.parent.mkdir(parents=True, exist_ok=True)
-        if (path / _DAMAGED).exists():
+        if (path / DAMAGED).exists():
             raise DamagedStoreError(f"{path.name}: found damaged before")
         with self._told():
             self._db = Rdict(str(path), memory.options())
-        self._db.set_write_options(_unlogged())
+        self._db.set_write_options(unlogged())
         try:
             self.cursor, self.identity, self.archived = self._begun()
         except BaseException:
@@ -194,23 +195,38 @@ class StateStore:
 
     def distrust(self) -> None:
         """Mark it as damaged: the next start throws it away. What cannot be marked either is found again by that."""
-        with contextlib.suppress(OSError):
-            (self._path / _DAMAGED).touch()
+        distrust(self._path)
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """RocksDB's errors, which have no type of their own, as ours."""
-        try:
-            yield
-        except Exception as error:
-            message = f"state of {self._path.name}: {error}"
-            if not str(error).startswith(_SPOILED):
-                raise StoreError(message) from error
-            self.distrust()
-            raise DamagedStoreError(message) from error
+    def _told(self) -> AbstractContextManager[None]:
+        return told(self._path)
 
 
-def _unlogged() -> WriteOptions:
+def distrust(path: Path) -> None:
+    """Mark the store at `path` as damaged."""
+    with contextlib.suppress(OSError):
+        (path / DAMAGED).touch()
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """RocksDB's errors, which have no type of their own, as ours: of files that are spoiled, the store is marked.
+
+    Errors: DamagedStoreError, also for a document that cannot be decoded; StoreError for all else.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        message = f"state of {path.name}: {error}"
+        if not str(error).startswith(_SPOILED) and not isinstance(error, msgspec.MsgspecError):
+            raise StoreError(message) from error
+        distrust(path)
+        raise DamagedStoreError(message) from error
+
+
+def unlogged() -> WriteOptions:
+    """Writes without RocksDB's write-ahead log: see the module's first lines."""
     options = WriteOptions()
     options.disable_wal = True  # type: ignore[method-assign,assignment]  # its stub calls it a method
     return options

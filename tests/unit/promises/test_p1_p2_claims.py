@@ -19,6 +19,7 @@ from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_metrics import SenderMetrics
 from sendledger.agents.sender_partition import Partition
 from sendledger.domain.call_ends import Refused
+from sendledger.edges.failpoints import Failpoint
 from sendledger.edges.log_reader import LogReader
 from sendledger_schemas.attempts import SendWithheld
 from sendledger_schemas.topics import SEND_ATTEMPTS
@@ -61,7 +62,7 @@ class Around:
         kit = SimpleNamespace(
             writer=self,
             metrics=SenderMetrics(CollectorRegistry()),
-            strike=lambda _: None,
+            strike=Failpoint(),
             worker="w",
             incarnation="i",
             default_expiry=WEEK,

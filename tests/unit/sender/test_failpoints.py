@@ -18,7 +18,7 @@ def test_nothing_is_armed_without_the_variable() -> None:
     """Every step is walked through unharmed."""
     strike = from_environment()
     for step in STEPS:
-        strike(step)  # type: ignore[arg-type]  # a step of the list
+        strike(step)
 
 
 @pytest.mark.parametrize(

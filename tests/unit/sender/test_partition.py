@@ -104,7 +104,7 @@ def test_an_attempt_is_open_until_the_journal_has_its_end(tmp_path: Path) -> Non
     it.read()
     assert it.partition.is_open("m0", 1)
     assert not it.partition.is_open("m0", 2)
-    log.add(story.unanswered("m0", "r0", reason="crash"))
+    log.add(story.unanswered("m0", "r0"))
     it.read()
     assert not it.partition.is_open("m0", 1)
 

@@ -60,6 +60,8 @@ def test_records_read_again_are_skipped_and_a_hole_stops(tmp_path: Path) -> None
     log = log_of(3)
     it = ready(tmp_path, log)
     it.partition.apply(SEND_REQUESTS, log.topics[SEND_REQUESTS])
+    it.partition.apply(SEND_REQUESTS, log.topics[SEND_REQUESTS][:1])
+    assert it.partition.cursors[SEND_REQUESTS] == 3
     assert len(it.picked()) == 3
     with pytest.raises(HoleError):
         it.partition.apply(SEND_REQUESTS, [Record(5, 0, b"{}")])
@@ -76,15 +78,16 @@ def test_an_unreadable_record_never_stops_the_partition(tmp_path: Path) -> None:
 
 async def test_read_past_returns_once_the_attempts_are_read(tmp_path: Path) -> None:
     """Rule 4 waits for the record at its own offset, not only for those before it."""
-    log = log_of(1)
-    log.add(story.started("m0", "r0"))
+    log = log_of(2)
+    log.add(story.started("m0", "r0"), story.started("m1", "r1"))
     it = worker(tmp_path, log)
-    waiting = asyncio.create_task(it.partition.read_past(0))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    it.read()
+    waiting = asyncio.create_task(it.partition.read_past(1))
+    for _ in range(2):
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        it.read(SEND_ATTEMPTS, 1)
     await waiting
-    await it.partition.read_past(0)
+    await it.partition.read_past(1)
 
 
 def test_a_store_of_another_log_is_forgotten(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from sendledger.domain.sending import (
     dead,
     decide,
     open_attempt,
+    place,
     second_look,
     won,
 )
