@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from sendledger.agents.sender_control import automatic_pause
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_partition import Partition
+from sendledger.agents.sender_pauses import pause_by_itself
 from sendledger.domain.call_ends import NeverBegan, NoAnswer, Outcome, Refused, Streaks, TooFast, response_to
 from sendledger.domain.message import Message
 from sendledger.domain.sending import CONTROL_KEEPS, Circumstances, SecondLook, second_look
@@ -20,7 +20,7 @@ from sendledger.edges.clocks import steady, utc_now, wall_micros
 from sendledger.edges.provider import Call
 from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.ids import event_id
-from sendledger_schemas.topics import API_RESPONSES, CAMPAIGNS
+from sendledger_schemas.topics import API_RESPONSES
 
 _NAP = 0.05
 
@@ -124,6 +124,8 @@ class Calls:
         if self.in_flight >= self._kit.concurrency:
             return _NAP
         now = steady()
+        if not self._kit.lease.holds(now):
+            return _NAP  # our share of the pace may be another's by now
         wait = self._kit.pace.wait(now)
         if wait <= 0:
             self._kit.pace.take(now)
@@ -216,23 +218,9 @@ class Calls:
         in_a_row = self._streaks.ended(campaign_id, outcome)
         match outcome:
             case Refused(error_class="account", error_code=code):
-                await self._pause(ACCOUNT, f"the provider answered {code}", claimed.last_resumes[0])
+                await pause_by_itself(self._kit, ACCOUNT, f"the provider answered {code}", claimed.last_resumes[0])
             case Refused(error_code=code) if in_a_row:
-                await self._pause(
-                    campaign_id, f"the provider answered {code}, several in a row", claimed.last_resumes[1]
-                )
+                why = f"the provider answered {code}, several in a row"
+                await pause_by_itself(self._kit, campaign_id, why, claimed.last_resumes[1])
             case _:
                 return
-
-    async def _pause(self, campaign_id: str, reason: str, last_resume_seen: int) -> None:
-        standing = self._kit.control.control.campaign(campaign_id).paused
-        if standing is not None:  # somebody else's pause came first: it stands for ours, and a resume lifts it
-            self._kit.control.halted_at(campaign_id, standing.offset)
-            return
-        self._kit.control.halt(campaign_id)
-        pause = automatic_pause(campaign_id, reason, last_resume_seen)
-        name = event_id(pause.TYPE, campaign_id, str(last_resume_seen), self._kit.incarnation)
-        offset = await self._kit.writer.add(Entry(CAMPAIGNS, 0, campaign_id, name, pause))
-        self._kit.control.halted_at(campaign_id, offset)
-        self._kit.metrics.pauses.labels("account" if campaign_id == ACCOUNT else "campaign").inc()
-        _log.error("paused by itself", campaign=campaign_id, reason=reason)
