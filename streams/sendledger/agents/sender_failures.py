@@ -14,7 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from sendledger.agents.sender_kit import Kit
-from sendledger.agents.sender_pauses import pause_by_itself
+from sendledger.agents.sender_pauses import Pause, pause_by_itself
 from sendledger.domain.failure_share import FailureShares, Kind, Tally
 from sendledger.edges.clocks import wall_micros
 from sendledger_schemas.responses import SendAccepted, SendRejected
@@ -90,7 +90,7 @@ class FailureWatch:
         if tally is None or control.is_halting(campaign_id) or control.standing(campaign_id) == "cancelled":
             return
         seen = control.control.campaign(campaign_id).last_resume
-        await pause_by_itself(self._kit, campaign_id, _reason(tally, self._shares.share), seen)
+        await pause_by_itself(self._kit, Pause(campaign_id, _reason(tally, self._shares.share), seen))
 
 
 def _kind(answer: _Answer) -> Kind | None:

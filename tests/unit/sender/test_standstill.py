@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from sendledger.agents.sender_control import ControlLog
-from sendledger.agents.sender_pauses import pause_by_itself
+from sendledger.agents.sender_pauses import Pause, pause_by_itself
 from sendledger.config import ConfigError
 from sendledger.edges.running import only_instance
 from sendledger_schemas import envelope
@@ -33,7 +33,7 @@ async def test_a_pause_of_somebody_else_does_not_outlive_its_resume() -> None:
     kit = cast("Any", SimpleNamespace(control=control))
     control.halt("*")
     ordered(control, 0, CampaignPaused(campaign_id="*", by="ann", reason="lunch"))
-    await pause_by_itself(kit, "*", "the provider answered E104", -1)
+    await pause_by_itself(kit, Pause("*", "the provider answered E104", -1))
     assert control.standing("c1") == "paused"
     ordered(control, 1, CampaignResumed(campaign_id="*", by="ann"))
     assert control.standing("c1") == "open"
