@@ -20,6 +20,7 @@ from sendledger.config import KafkaSettings, Settings
 from sendledger.life import Life
 
 _ROOT = Path(__file__).parents[2]
+_GIVEN = {"provider_url", "send_rate", "provider_timeout", "partitions", "sender_concurrency", "session_timeout"}
 
 
 def _dump(settings: Settings) -> bytes:
@@ -28,7 +29,7 @@ def _dump(settings: Settings) -> bytes:
         "data_dir": str(settings.data_dir),
         "recipient_pepper": settings.pepper().decode(),
         "provider_api_key": settings.provider_api_key.get_secret_value() if settings.provider_api_key else "",
-        **settings.model_dump(include={"provider_url", "send_rate", "provider_timeout", "partitions"}),
+        **settings.model_dump(include=_GIVEN),
     }
     return json.dumps(plain).encode() + b"\n"
 

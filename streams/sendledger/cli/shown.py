@@ -63,7 +63,7 @@ def flights(found: Flights) -> RenderableType:
     if not found.count:
         return Text("nothing was in flight")
     head = Text(f"{found.count} in flight: what the provider has got of them cannot be taken back")
-    table = Table("message", "to", "attempt", "since", "became", box=None, header_style="bold", padding=(0, 2))
+    table = _messages("to", "attempt", "since", "became")
     for flight in found.items:
         since = flight.since.isoformat(timespec="seconds")
         table.add_row(flight.message_id, flight.to, str(flight.attempt), since, flight.became)
@@ -71,12 +71,24 @@ def flights(found: Flights) -> RenderableType:
     return Group(head, table, *([Text(f"and {more} more")] if more else []))
 
 
+def _messages(*columns: str) -> Table:
+    """A table whose first column is the message's id, whole however narrow the terminal: it is to be copied."""
+    table = Table(box=None, header_style="bold", padding=(0, 1))
+    table.add_column("message", no_wrap=True, min_width=_ID)
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+_ID = 26  # characters of a message's id
+
+
 def doubts(found: Sequence[MessageState]) -> RenderableType:
     """What is in doubt, the newest first, and how to settle it. Nothing without any."""
     if not found:
         return Group()
     head = Text(f"{len(found)} in doubt: perhaps sent, perhaps not, and never sent again by itself")
-    table = Table("message", "to", "since", "reason", box=None, header_style="bold", padding=(0, 2))
+    table = _messages("to", "since", "reason")
     for state in found[:DOUBTS]:
         since = "" if state.doubt_since is None else state.doubt_since.isoformat(timespec="seconds")
         table.add_row(state.message_id, f"***{state.to_last3}", since, state.doubt_reason or "")
