@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sendledger.config import Settings
 from sendledger_schemas.campaigns import CampaignPaused, CampaignRegistered
 from sendledger_schemas.topics import CAMPAIGNS, SEND_ATTEMPTS
 from tests.support.api import running_api
-from tests.support.instance import Ended, environment, sendledger
-from tests.support.kafka import PEPPER, eventually
+from tests.support.instance import cli
+from tests.support.kafka import eventually
 from tests.support.processes import until
 from tests.support.sender import START, Line, desk, ends, journal, numbers, order, post, request, sender, sending
 from tests.support.sender_process import kill, spawn
@@ -22,16 +24,6 @@ from tests.support.timed_provider import timed_provider
 
 HOLDS_WITHIN = 1.0
 LONG = os.environ.get("CHAOS") == "long"
-
-
-async def cli(settings: Settings, *arguments: str) -> Ended:
-    """The command line as its users run it, on this Kafka."""
-    assert settings.kafka.bootstrap_servers is not None
-    env = environment(settings.data_dir / "cli", RECIPIENT_PEPPER=PEPPER)
-    env["KAFKA_BOOTSTRAP_SERVERS"] = settings.kafka.bootstrap_servers
-    ended = await sendledger(*arguments, env=env, directory=settings.data_dir)
-    assert ended.code == 0, ended.err
-    return ended
 
 
 async def withheld(settings: Settings) -> dict[str, str]:
@@ -180,3 +172,23 @@ def _paused(campaign: str) -> list[Any]:
 
 async def _expired(settings: Settings) -> bool:
     return list((await withheld(settings)).values()) == ["expired"] * 8
+
+
+@pytest.mark.skipif(
+    not LONG, reason="a part of `make chaos`; the same on one partition's store is in tests/unit/sender"
+)
+async def test_a_hundred_thousand_parked_hold_up_nobody(shared_kafka: Settings) -> None:
+    """Posted first, in every partition, and paused: another campaign behind them goes at its usual pace."""
+    async with desk() as provider:
+        settings = sending(shared_kafka, provider.url)
+        await order(settings, CAMPAIGNS, *_paused("parked"))
+        await post(settings, [request(row, campaign="parked") for row in range(100_000)])
+        await post(settings, [request(row, campaign="going") for row in range(100_000, 101_000)])
+        async with sender(settings):
+            await eventually(lambda: provider.calls, 120, "the first call")
+            began = time.monotonic()
+            await eventually(lambda: len(provider.calls) == 1_000, 60, "the campaign behind them")
+            took = time.monotonic() - began
+        assert set(provider.calls) == set(numbers(*range(100_000, 101_000)))
+    print(f"1,000 messages past 100,000 parked: {took:.1f} s")  # noqa: T201 — a test's figure
+    assert took < 10

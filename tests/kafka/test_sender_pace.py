@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+
+import pytest
 
 from sendledger.config import Settings
 from sendledger_schemas.campaigns import RateSet
@@ -103,6 +106,7 @@ async def test_no_second_has_more_than_the_limit_and_its_headroom(shared_kafka: 
     assert Counter(call.to for call in calls).most_common(1)[0][1] == 1
 
 
+@pytest.mark.skipif(os.environ.get("CHAOS") != "long", reason="a measurement; a part of `make chaos`")
 async def test_what_a_hot_partition_loses(shared_kafka: Settings, tmp_path: Path) -> None:
     """All messages to recipients of one partition: its owner has its share of the pace, and no more, of three."""
     async with timed_provider(tmp_path) as provider:
