@@ -26,6 +26,11 @@ HOLDS_WITHIN = 1.0
 LONG = os.environ.get("CHAOS") == "long"
 
 
+async def passed(moment: float) -> None:
+    """Wait until that moment, in which nothing may happen, is over."""
+    await until(lambda: time.monotonic() > moment, "the time is over")
+
+
 async def withheld(settings: Settings) -> dict[str, str]:
     """Message → why it was withheld."""
     lines = await journal(settings, SEND_ATTEMPTS)
@@ -43,12 +48,11 @@ async def test_no_call_starts_a_second_after_a_pause_was_acknowledged(shared_kaf
         try:
             paused: list[tuple[float, float]] = []
             for _ in range(rounds):
-                known = len(provider.calls())
-                await until(lambda known=known: len(provider.calls()) > known + 40, "calls go out")
+                await provider.more(40)
                 assert (await api.post("/v1/campaigns/c/pause")).json["state"] == "paused"
                 acknowledged = time.monotonic()
                 over = acknowledged + HOLDS_WITHIN + 0.4
-                await until(lambda over=over: time.monotonic() > over, "time in which no call may start")
+                await passed(over)
                 paused.append((acknowledged + HOLDS_WITHIN, time.monotonic()))
                 assert (await api.post("/v1/campaigns/c/resume")).json["state"] == "running"
             assert (await api.post("/v1/account/rate", {"per_second": 5_000})).status == 200

@@ -58,12 +58,6 @@ def since(calls: list[Came], moment: float) -> list[Came]:
     return [call for call in calls if call.earliest > moment]
 
 
-async def many_more(provider: TimedProvider, count: int) -> None:
-    """Wait for so many calls."""
-    known = len(provider.calls())
-    await until(lambda: len(provider.calls()) >= known + count, f"{count} more calls")
-
-
 def faults(phases: dict[str, tuple[list[Came], float]]) -> dict[str, int]:
     """The phases in which some second had more calls than the limit and its headroom; and how many."""
     most = {name: most_in_a_second(calls) for name, (calls, _) in phases.items()}
@@ -78,7 +72,7 @@ async def test_no_second_has_more_than_the_limit_and_its_headroom(shared_kafka: 
         await post(settings, [request(row) for row in range(5_000)])
         async with senders() as running:
             await start(settings, running, 0)
-            await many_more(provider, 300)
+            await provider.more(300)
             alone = provider.calls()
             await asyncio.gather(*(start(settings, running, number) for number in (1, 2)))
             await until(lambda: lately(provider) > 0.9 * RATE, "full pace with three")
@@ -88,10 +82,10 @@ async def test_no_second_has_more_than_the_limit_and_its_headroom(shared_kafka: 
             await until(lambda: lately(provider) > 0.9 * RATE, "the others have its share")
             woken = time.monotonic()
             running[0].send_signal(signal.SIGCONT)
-            await many_more(provider, 350)
+            await provider.more(350)
             await order(settings, CAMPAIGNS, RateSet(campaign_id="*", per_second=RATE / 2, by="op"))
             lowered = time.monotonic()
-            await many_more(provider, 230)
+            await provider.more(230)
         calls = provider.calls()
     slow = since(calls, lowered + 1.0)
     phases = {
@@ -115,9 +109,9 @@ async def test_what_a_hot_partition_loses(shared_kafka: Settings, tmp_path: Path
         async with senders() as running:
             await asyncio.gather(*(start(settings, running, number) for number in range(3)))
             await post(settings, hot)
-            await many_more(provider, 50)
+            await provider.more(50)
             began = time.monotonic()
-            await many_more(provider, 250)
+            await provider.more(250)
             reached = 250 / (time.monotonic() - began) / RATE
     print(f"reached / limit: {reached:.3f}")  # noqa: T201 — a test's figure
     assert 0.2 < reached < 0.4

@@ -62,6 +62,11 @@ class TimedProvider:
         rows = [line.split() for line in whole.splitlines()]
         return [Came(float(earliest), float(latest), to) for earliest, latest, to in rows]
 
+    async def more(self, count: int) -> None:
+        """Wait for so many more calls."""
+        known = len(self.calls())
+        await until(lambda: len(self.calls()) >= known + count, f"{count} more calls")
+
 
 @contextlib.asynccontextmanager
 async def timed_provider(directory: Path) -> AsyncIterator[TimedProvider]:
