@@ -25,7 +25,7 @@ Bucket = Literal[
 
 BUCKETS: tuple[Bucket, ...] = Bucket.__args__  # type: ignore[attr-defined]  # typing keeps a Literal's values there
 
-FOLD_VERSION = 3
+FOLD_VERSION = 4
 """Of store, partials and message states: code with another one folds the log anew."""
 
 
@@ -80,6 +80,7 @@ class MessageState(EventData):
     responded_at: Instant | None = None
     sent_at: Instant | None = None
     settled_at: Instant | None = None
+    doubt_since: Instant | None = None
     request: RequestPosition
     to: dict[str, int]
     version: int

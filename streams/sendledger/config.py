@@ -109,7 +109,8 @@ class Settings(_Given):
     provider_timeout: Annotated[float, Field(gt=0, le=600)] = 30.0  # seconds, a whole call
     send_rate: Annotated[float, Field(gt=0, le=10_000)] = 10.0  # messages/s of the account: raise it to your contract's
     sender_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 64  # calls in flight in one process
-    halt_failure_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of a campaign's answers (not acted on yet)
+    halt_failure_share: Annotated[float, Field(gt=0, lt=1)] | None = None  # of a campaign's answers; above it: halted
+    halt_min_answers: Annotated[int, Field(ge=1)] = 100  # before which no share halts a campaign
     default_region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None  # ISO 3166, for numbers with a leading 0
     default_expiry_hours: Annotated[float, Field(gt=0)] = 7.0 * _HOURS_OF_DAY
 
@@ -264,10 +265,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = Path(
 
 
 def _costs(settings: Settings) -> list[str]:
-    found = []
-    if settings.halt_failure_share is not None:
-        found.append("SENDLEDGER_HALT_FAILURE_SHARE: not acted on yet, campaigns are not halted by their failure share")
     if settings.log_retention_days is None:
-        return found
+        return []
     cut = f"SENDLEDGER_LOG_RETENTION_DAYS: what is older than {settings.log_retention_days:g} days is deleted"
-    return [*found, f"{cut}; numbers of campaigns that began before are archived and can no longer be verified"]
+    return [f"{cut}; numbers of campaigns that began before are archived and can no longer be verified"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from sendledger.config import Settings
 from sendledger.demo.ports import free_run
 from tests.support.processes import until
 
@@ -61,6 +62,16 @@ async def sendledger(*arguments: str, env: Mapping[str, str], directory: Path, t
         process.kill()
         raise
     return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+async def cli(settings: Settings, *arguments: str) -> Ended:
+    """Run one command on a test's Kafka; it has to succeed."""
+    assert settings.kafka.bootstrap_servers is not None
+    env = environment(settings.data_dir / "cli", RECIPIENT_PEPPER=settings.pepper().decode())
+    env["KAFKA_BOOTSTRAP_SERVERS"] = settings.kafka.bootstrap_servers
+    ended = await sendledger(*arguments, env=env, directory=settings.data_dir)
+    assert ended.code == 0, ended.err
+    return ended
 
 
 @dataclass

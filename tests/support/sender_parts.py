@@ -34,7 +34,10 @@ DEADLINE = 30 * SECOND
 
 @dataclass
 class Parts:
-    """The parts. `calls_made`: what the provider got; `written`: what Kafka got; `acknowledged`: whether it says so."""
+    """The parts. `calls_made`: what the provider got; `written`: what Kafka got; `acknowledged`: whether it says so.
+
+    `owns`: whether the group has just confirmed the partitions.
+    """
 
     it: Worker
     control: ControlLog
@@ -43,6 +46,7 @@ class Parts:
     written: list[Entry] = field(default_factory=list)
     at_the_last: Callable[[], None] = lambda: None
     in_the_call: Callable[[], None] = lambda: None
+    owns: bool = True
     broker_now: int = NOON
     acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
     calls: Calls = field(init=False)
@@ -60,6 +64,7 @@ class Parts:
                 control=self.control,
                 broker=SimpleNamespace(micros=lambda: self.broker_now),
                 pace=pace,
+                lease=SimpleNamespace(holds=lambda _now: self.owns),
                 metrics=SenderMetrics(CollectorRegistry()),
                 incarnation="i",
                 strike=lambda step: self.at_the_last() if step == "before_call" else None,

@@ -23,14 +23,7 @@ from sendledger.domain import sending as rules
 from sendledger.life import Life
 
 _ROOT = Path(__file__).parents[2]
-_PASSED_ON = {
-    "provider_url",
-    "send_rate",
-    "provider_timeout",
-    "partitions",
-    "session_timeout",
-    "sender_concurrency",
-}
+_PASSED_ON = {"provider_url", "send_rate", "provider_timeout", "partitions", "sender_concurrency", "session_timeout"}
 
 
 def _dump(settings: Settings, crash_margin: float | None) -> bytes:

@@ -64,6 +64,7 @@ pub struct Outline<'a> {
     pub rejected: Option<&'a Response>,
     pub said_sent: bool,
     pub doubt: Option<&'static str>,
+    pub doubt_since: Option<i64>,
     pub decided_at: Option<i64>,
     ends: u8,
 }
@@ -108,6 +109,7 @@ impl<'a> Outline<'a> {
         }
         if end == End::InDoubt {
             self.doubt = attempt.silence.as_ref().map(|silence| silence.word);
+            self.doubt_since = attempt.silence.as_ref().map(|silence| silence.at);
         }
     }
 

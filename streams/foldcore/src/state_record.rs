@@ -46,6 +46,7 @@ pub fn write(names: Names, facts: &Facts, request: &Request, to: &Offsets, origi
     time("responded_at", outline.responded_at(), into);
     time("sent_at", facts.sent.map(|sent| sent.received_at), into);
     time("settled_at", settled_at(facts, bucket), into);
+    time("doubt_since", outline.doubt_since, into);
     into.extend_from_slice(b",\"request\":{\"partition\":");
     crate::names::decimal(origin.partition, into);
     member("offset", request.offset, into);

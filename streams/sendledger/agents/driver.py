@@ -20,6 +20,7 @@ from faust.serializers.schemas import Schema
 from sendledger.agents.alignment import Waiting, colocated
 from sendledger.agents.fetched import Batch
 from sendledger.agents.holes import Holes
+from sendledger.agents.lease import Lease
 from sendledger.agents.transport import BatchConsumer, BatchFaust
 
 FINISH_WITHIN = 10.0  # seconds for what is in work at the end; after that it is given up, unwritten
@@ -65,6 +66,7 @@ class BatchApp:
 
     `connection`: arguments for aiokafka clients (`edges.kafka.connection`). `name`: the group. `contiguous=False`: the
     topics are compacted. `packed=True`: the owner gets `fetched.Packed` for records. `ready` is set while it reads.
+    `lease`: is told whenever the group has confirmed this membership.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class BatchApp:
         session_timeout: float = 6.0,
         fetch_bytes: int = 1 << 19,
         packed: bool = False,
+        lease: Lease | None = None,
     ) -> None:
         self.ready = ready or asyncio.Event()
         self.holes = Holes()
@@ -93,6 +96,7 @@ class BatchApp:
         self._failed: asyncio.Future[None] = self._loop.create_future()
         self._app = self._faust(connection, name, session_timeout)
         self._app.contiguous, self._app.packed, self._app.fetch_bytes = contiguous, packed, fetch_bytes
+        self._app.lease = lease or Lease(session_timeout)
 
     def _faust(self, connection: dict[str, Any], name: str, session_timeout: float) -> BatchFaust:
         app = BatchFaust(

@@ -6,6 +6,7 @@
 | `ControlLog` | knows the orders, and how old that knowledge is |
 | `JournalReader` / `JournalWriter` | attempts, responses, decisions: in and out |
 | `Claims` → `Calls` | what is due → claims → calls → responses |
+| `FailureWatch` | halts campaigns by their failure share, if that is set |
 | `Housekeeping` | dead claims become doubts; the rate; a look whether anything stands still |
 """
 
@@ -22,9 +23,11 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from sendledger.agents.driver import BatchApp, LogRange
+from sendledger.agents.lease import Lease
 from sendledger.agents.sender_calls import Calls
 from sendledger.agents.sender_claims import Claims, Requests
 from sendledger.agents.sender_control import ControlLog
+from sendledger.agents.sender_failures import FailureWatch
 from sendledger.agents.sender_housekeeping import Housekeeping
 from sendledger.agents.sender_journal import JournalReader, JournalWriter
 from sendledger.agents.sender_kit import Kit
@@ -160,9 +163,13 @@ class _Process:
         async with asyncio.TaskGroup() as group:
             parts = (kit.control, reader, kit.writer, calls, claims, Housekeeping(kit, claims, calls))
             tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
+            if (share := self._settings.halt_failure_share) is not None:
+                answers = await stack.enter_async_context(consumer(self._settings.kafka))
+                tasks.append(group.create_task(FailureWatch(kit, answers, share).run(), name="FailureWatch"))
             await self._caught_up(group, kit)
             timeout = self._settings.session_timeout
-            app = BatchApp(link, GROUP, (SEND_REQUESTS,), owner, ready=self._life.ready, session_timeout=timeout)
+            ready, lease = self._life.ready, kit.lease
+            app = BatchApp(link, GROUP, (SEND_REQUESTS,), owner, ready=ready, session_timeout=timeout, lease=lease)
             tasks.append(group.create_task(watch(app, link, kit.metrics.told_lag)))
             await self._until_stopped(group, app, claims, calls)
             for task in tasks:
@@ -193,6 +200,7 @@ class _Process:
             lookups=LogReader(await stack.enter_async_context(consumer(settings.kafka, **quick, **small))),
             broker=broker,
             pace=Pace(settings.send_rate),
+            lease=Lease(settings.session_timeout),
             metrics=SenderMetrics(self._life.registry),
             worker=f"{socket.gethostname()}-{os.getpid()}",
             incarnation=secrets.token_hex(8),

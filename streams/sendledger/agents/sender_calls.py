@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from sendledger.agents.sender_control import automatic_pause
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_partition import Partition
+from sendledger.agents.sender_pauses import Pause, pause_by_itself
 from sendledger.domain.call_ends import NeverBegan, NoAnswer, Outcome, Refused, Streaks, TooFast, response_to
 from sendledger.domain.message import Message
 from sendledger.domain.sending import CONTROL_KEEPS, Circumstances, SecondLook, second_look
@@ -20,7 +20,7 @@ from sendledger.edges.clocks import steady, utc_now, wall_micros
 from sendledger.edges.provider import Call
 from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.ids import event_id
-from sendledger_schemas.topics import API_RESPONSES, CAMPAIGNS
+from sendledger_schemas.topics import API_RESPONSES
 
 _NAP = 0.05
 
@@ -124,6 +124,8 @@ class Calls:
         if self.in_flight >= self._kit.concurrency:
             return _NAP
         now = steady()
+        if not self._kit.lease.holds(now):
+            return _NAP  # our share of the pace may be another's by now
         wait = self._kit.pace.wait(now)
         if wait <= 0:
             self._kit.pace.take(now)
@@ -168,13 +170,14 @@ class Calls:
 
     async def _respond(self, claimed: Claimed, outcome: Outcome, seconds: float) -> None:
         response = response_to(claimed.message, claimed.attempt, outcome, ended=utc_now(), seconds=seconds)
-        self._follow(claimed, outcome)
+        pause = self._follow(claimed, outcome)
         name = event_id(response.TYPE, *map(str, claimed.name), self._kit.incarnation)
         key = claimed.message.recipient_id
         await self._kit.writer.add(Entry(API_RESPONSES, claimed.partition.number, key, name, response))
         self._kit.strike("response_written")
         self._kit.metrics.ended(outcome)
-        await self._pause_if_told(claimed, outcome)
+        if pause is not None:
+            await pause_by_itself(self._kit, pause)
 
     async def _call(self, claimed: Claimed) -> Outcome:
         control = self._kit.control.control
@@ -186,8 +189,8 @@ class Calls:
             return claimed.call
         return await self._kit.provider.call(claimed.call)
 
-    def _follow(self, claimed: Claimed, outcome: Outcome) -> None:
-        """What the end of a call means for the next ones, at once."""
+    def _follow(self, claimed: Claimed, outcome: Outcome) -> Pause | None:
+        """What the end of a call means for the next ones, at once; the pause to write down, in force from here."""
         now = steady()
         match outcome:
             case TooFast():
@@ -196,42 +199,27 @@ class Calls:
                 self._kit.pace.unreachable(now)
                 _log.warning("the provider cannot be reached", reason=reason)
             case NeverBegan():
-                return
+                pass
             case NoAnswer(reason=reason, detail=detail):
+                self._kit.pace.reached()
                 _log.warning("a call is in doubt", message=claimed.message.message_id, reason=reason, detail=detail)
             case _:
                 self._kit.pace.reached()
-        if isinstance(outcome, Refused):
-            self._halt_if_told(outcome)
+        pause = self._pause_for(claimed, outcome)
+        if pause is not None and not self._kit.control.is_halting(pause.campaign_id):
+            self._kit.control.halt(pause.campaign_id)
+        return pause
 
-    def _halt_if_told(self, refused: Refused) -> None:
-        if refused.error_class == "account" and not self._kit.control.is_halting(ACCOUNT):
-            self._kit.control.halt(ACCOUNT)
-        if refused.error_class == "bug":
-            _log.error("the provider says that our request is wrong", code=refused.error_code)
-
-    async def _pause_if_told(self, claimed: Claimed, outcome: Outcome) -> None:
+    def _pause_for(self, claimed: Claimed, outcome: Outcome) -> Pause | None:
         campaign_id = claimed.message.campaign_id
         in_a_row = self._streaks.ended(campaign_id, outcome)
         match outcome:
             case Refused(error_class="account", error_code=code):
-                await self._pause(ACCOUNT, f"the provider answered {code}", claimed.last_resumes[0])
+                return Pause(ACCOUNT, f"the provider answered {code}", claimed.last_resumes[0])
             case Refused(error_code=code) if in_a_row:
-                await self._pause(
-                    campaign_id, f"the provider answered {code}, several in a row", claimed.last_resumes[1]
-                )
+                return Pause(campaign_id, f"the provider answered {code}, several in a row", claimed.last_resumes[1])
+            case Refused(error_class="bug", error_code=code):
+                _log.error("the provider says that our request is wrong", code=code)
+                return None
             case _:
-                return
-
-    async def _pause(self, campaign_id: str, reason: str, last_resume_seen: int) -> None:
-        standing = self._kit.control.control.campaign(campaign_id).paused
-        if standing is not None:  # somebody else's pause came first: it stands for ours, and a resume lifts it
-            self._kit.control.halted_at(campaign_id, standing.offset)
-            return
-        self._kit.control.halt(campaign_id)
-        pause = automatic_pause(campaign_id, reason, last_resume_seen)
-        name = event_id(pause.TYPE, campaign_id, str(last_resume_seen), self._kit.incarnation)
-        offset = await self._kit.writer.add(Entry(CAMPAIGNS, 0, campaign_id, name, pause))
-        self._kit.control.halted_at(campaign_id, offset)
-        self._kit.metrics.pauses.labels("account" if campaign_id == ACCOUNT else "campaign").inc()
-        _log.error("paused by itself", campaign=campaign_id, reason=reason)
+                return None

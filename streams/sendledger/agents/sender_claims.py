@@ -114,6 +114,8 @@ class Claims:
         now = steady()
         if self.stopping or self._kit.control.age() > _FRESH or self._kit.pace.wait(now) > 1.0:
             return 0
+        if not self._kit.lease.holds(now):
+            return 0
         pending = self.pending
         ahead = max(1, int(self._kit.pace.per_second(now) * _AHEAD))
         at_once = self._kit.concurrency

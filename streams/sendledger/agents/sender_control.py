@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from sendledger.domain.campaigns import Control, Standing
 from sendledger.edges.clocks import steady
-from sendledger_schemas.campaigns import ACCOUNT, CampaignPaused
+from sendledger_schemas.campaigns import ACCOUNT, CampaignResumed
 from sendledger_schemas.decisions import RecipientSuppressed
 from sendledger_schemas.envelope import UnreadableEvent, decode
 from sendledger_schemas.topics import CAMPAIGNS, SUPPRESSIONS
@@ -43,6 +43,8 @@ class ControlLog:
         self._suppressed: set[str] = set()
         self._positions: dict[TopicPartition, int] = {}
         self._halted: dict[str, int] = {}
+        self._writing: set[str] = set()
+        self._resumed_at: dict[str, int] = {}
         self._confirmed_at = float("-inf")
         self._asked: tuple[float, dict[TopicPartition, int]] | None = None
 
@@ -58,16 +60,28 @@ class ControlLog:
         """Whether a recipient must get nothing."""
         return recipient_id in self._suppressed
 
+    def resumed_at(self, campaign_id: str) -> int:
+        """When the broker appended the campaign's last resume (ms), −1 if there is none."""
+        return self._resumed_at.get(campaign_id, -1)
+
     def age(self) -> float:
         """Seconds since both logs were surely read to their ends."""
         return steady() - self._confirmed_at
 
     def halt(self, campaign_id: str) -> None:
         """Stop a campaign or the account at once, before the pause is on the log."""
-        self._halted[campaign_id] = -1
+        self._halted.setdefault(campaign_id, -1)
+
+    def may_write(self, campaign_id: str) -> bool:
+        """Whether no pause of ours is on its way: the calls in flight may all end alike, and one event is enough."""
+        if campaign_id in self._writing or self._halted.get(campaign_id, -1) >= 0:
+            return False
+        self._writing.add(campaign_id)
+        return True
 
     def halted_at(self, campaign_id: str, offset: int) -> None:
         """The pause is on the log at `offset`: once that is read, the log says what holds."""
+        self._writing.discard(campaign_id)
         self._halted[campaign_id] = offset
         self._lift()
 
@@ -132,10 +146,14 @@ class ControlLog:
 
     def _order(self, record: Raw) -> None:
         try:
-            self.control.evolve(record.offset, decode(record.value or b""))
+            event = decode(record.value or b"")
         except UnreadableEvent as fault:
             _log.warning("unreadable record", topic=CAMPAIGNS, offset=record.offset, fault=str(fault))
             self.control.skip(record.offset)
+            return
+        self.control.evolve(record.offset, event)
+        if isinstance(event.data, CampaignResumed):
+            self._resumed_at[event.data.campaign_id] = record.timestamp
 
     def _suppress(self, record: Raw) -> None:
         recipient = (record.key or b"").decode(errors="replace")
@@ -151,10 +169,3 @@ class ControlLog:
             return
         if isinstance(data, RecipientSuppressed):
             self._suppressed.add(data.recipient_id)
-
-
-def automatic_pause(campaign_id: str, reason: str, last_resume_seen: int) -> CampaignPaused:
-    """The sender's own pause; void if somebody resumed after what it had seen."""
-    return CampaignPaused(
-        campaign_id=campaign_id, by="sender", reason=reason, automatic=True, last_resume_seen=last_resume_seen
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from sendledger.agents.lease import Lease
 from sendledger.agents.sender_control import ControlLog
 from sendledger.agents.sender_journal import JournalWriter
 from sendledger.agents.sender_metrics import SenderMetrics
@@ -22,6 +23,8 @@ _MICROS = 1_000_000
 class Kit:
     """`worker` and `incarnation` (random for each process) name this sender in its claims and ids.
 
+    `lease`: until when the partitions are surely ours, and with them our share of the pace.
+
     `wake`: there may be something new to claim (a record was read, a call has ended, somebody ordered something).
     """
 
@@ -32,6 +35,7 @@ class Kit:
     lookups: LogReader
     broker: BrokerClock
     pace: Pace
+    lease: Lease
     metrics: SenderMetrics
     worker: str
     incarnation: str

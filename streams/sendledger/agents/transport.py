@@ -26,6 +26,7 @@ from faust.types.tuples import ConsumerMessage
 from mode.threads import WorkerThread
 
 from sendledger.agents.fetched import Batch, Packed, fetch
+from sendledger.agents.lease import Lease, LeasedConsumer
 
 Position = Mapping[TopicPartition, int]
 
@@ -85,7 +86,8 @@ class _Thread(stock.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: stock.Transport) -> AIOKafkaConsumer:  # noqa: ARG002 — Faust's
         app = self._batch_app
-        return AIOKafkaConsumer(
+        return LeasedConsumer(
+            lease=app.lease,
             group_id=app.conf.id,
             partition_assignment_strategy=[app.assignor],
             enable_auto_commit=False,
@@ -277,7 +279,7 @@ class _Boot(BootStrategy):
 
 
 class BatchFaust(faust.App):
-    """A Faust application on this transport. `contiguous`, `packed`, `fetch_bytes`: see `BatchApp`."""
+    """A Faust application on this transport. `contiguous`, `packed`, `fetch_bytes`, `lease`: see `BatchApp`."""
 
     BootStrategy = _Boot
     intake: Intake
@@ -285,6 +287,7 @@ class BatchFaust(faust.App):
     contiguous: bool
     packed: bool
     fetch_bytes: int
+    lease: Lease
 
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal, assert_never
 
 import typer
+from rich.console import Console
 
-from sendledger.cli import status
+from sendledger.cli import shown, status
 from sendledger.cli.context import joining, operator, orders_of, reachable, run
 from sendledger.cli.errors import CannotError, FailedError
 from sendledger.cli.numbers import following
@@ -19,6 +20,7 @@ from sendledger.domain.csv_rows import rows_of
 from sendledger.domain.intake import campaign_id_fault, check
 from sendledger.domain.submission import Faults, Submission, from_form
 from sendledger.edges import intake
+from sendledger.edges.under_way import Flights, watching
 from sendledger_schemas.campaigns import ACCOUNT
 
 Campaign = Annotated[str, typer.Argument(help="The campaign's id; '*' is the whole account.")]
@@ -104,6 +106,8 @@ def resume(campaign: Campaign, reason: Reason = "") -> None:
 def cancel(campaign: Campaign, reason: Reason = "") -> None:
     """Withhold for ever what was not attempted yet. There is no way back.
 
+    It names the calls that were in flight: what the provider has got of them cannot be taken back.
+
     [bold]Example[/]
       sendledger cancel spring --reason 'sold out'
     """
@@ -131,15 +135,22 @@ def _order(what: Literal["pause", "resume", "cancel"], campaign: str, reason: st
         raise CannotError(f"{fault.field}: {fault.reason}")
     settings = joining()
 
-    async def order() -> None:
+    async def order() -> Flights | None:
         async with following(settings) as numbers:
             if campaign != ACCOUNT and not numbers.knows(campaign):
                 raise CannotError(f"there is no campaign {campaign}")
         async with orders_of(settings) as orders:
-            await getattr(orders, what)(campaign, by=operator(), reason=reason)
+            if what != "cancel":
+                await getattr(orders, what)(campaign, by=operator(), reason=reason)
+                return None
+            async with watching(settings) as watch:
+                await orders.cancel(campaign, by=operator(), reason=reason)
+                return await watch.in_flight(None if campaign == ACCOUNT else campaign)
 
-    run(order(), settings=settings)
+    flights = run(order(), settings=settings)
     typer.echo(f"{what}: {'the account' if campaign == ACCOUNT else campaign}")
+    if flights is not None:
+        Console().print(shown.flights(flights))
 
 
 def _content(file: Path) -> bytes:

@@ -20,8 +20,8 @@ from sendledger_schemas.decisions import RecipientSuppressed
 from sendledger_schemas.states import MessageState
 
 _SHOWN = (
-    "bucket", "detail", "error_code", "doubt_reason", "attempts", "requested_at", "attempted_at", "responded_at",
-    "sent_at", "settled_at", "operator_id", "conflicted",
+    "bucket", "detail", "error_code", "doubt_reason", "doubt_since", "attempts", "requested_at", "attempted_at",
+    "responded_at", "sent_at", "settled_at", "operator_id", "conflicted",
 )  # fmt: skip
 
 MessageId = Annotated[str, typer.Argument(help="The message's id.")]

@@ -10,10 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from sendledger.domain.policies import DEFAULT
+from sendledger.edges.under_way import Flights
 from sendledger.tables import latencies, rates
-from sendledger_schemas.states import BUCKETS
+from sendledger_schemas.states import BUCKETS, MessageState
 
 Json = dict[str, Any]
+
+DOUBTS = 10
+"""Messages in doubt that `status` names; the others are counted."""
 
 
 def campaigns(snapshot: Sequence[Json]) -> Table:
@@ -41,6 +45,59 @@ def imbalances(snapshot: Sequence[Json]) -> list[str]:
     ]
 
 
+def standing(snapshot: Sequence[Json]) -> list[str]:
+    """A line for each campaign that somebody, or the sender itself, has stopped: by whom, since when and why."""
+    return [f"{campaign['campaign_id']} is {_why(campaign)}" for campaign in snapshot if campaign["state"] in _STOPPED]
+
+
+_STOPPED = ("paused", "halted")
+
+
+def _why(campaign: Json) -> str:
+    reason = campaign["state_reason"] or "no reason given"
+    return f"{campaign['state']} by {campaign['state_by']}: {reason} (since {campaign['state_since']})"
+
+
+def flights(found: Flights) -> RenderableType:
+    """The calls that a cancel came too late for."""
+    if not found.count:
+        return Text("nothing was in flight")
+    head = Text(f"{found.count} in flight: what the provider has got of them cannot be taken back")
+    table = _messages("to", "attempt", "since", "became")
+    for flight in found.items:
+        since = flight.since.isoformat(timespec="seconds")
+        table.add_row(flight.message_id, flight.to, str(flight.attempt), since, flight.became)
+    more = found.count - len(found.items)
+    return Group(head, table, *([Text(f"and {more} more")] if more else []))
+
+
+def _messages(*columns: str) -> Table:
+    """A table whose first column is the message's id, whole however narrow the terminal: it is to be copied."""
+    table = Table(box=None, header_style="bold", padding=(0, 1))
+    table.add_column("message", no_wrap=True, min_width=_ID)
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+_ID = 26  # characters of a message's id
+
+
+def doubts(found: Sequence[MessageState]) -> RenderableType:
+    """What is in doubt, the newest first, and how to settle it. Nothing without any."""
+    if not found:
+        return Group()
+    head = Text(f"{len(found)} in doubt: perhaps sent, perhaps not, and never sent again by itself")
+    table = _messages("to", "since", "reason")
+    for state in found[:DOUBTS]:
+        since = "" if state.doubt_since is None else state.doubt_since.isoformat(timespec="seconds")
+        table.add_row(state.message_id, f"***{state.to_last3}", since, state.doubt_reason or "")
+    more = len(found) - DOUBTS
+    rest = f"and {more} more: GET /v1/campaigns/{found[0].campaign_id}/messages?bucket=in_doubt"
+    how = "to settle one: sendledger resolve MESSAGE --as sent|withhold|resend"
+    return Group(head, table, *(Text(line) for line in ([rest] if more > 0 else []) + [how]))
+
+
 def one(campaign: Json) -> RenderableType:
     """All about one campaign: why it stands as it does, errors, rates, latencies, the receiver's gaps."""
     policy = "" if campaign["policy"] == DEFAULT else f", settled by {campaign['policy']}"
@@ -49,7 +106,7 @@ def one(campaign: Json) -> RenderableType:
     ]
     lines = [f"as of {campaign['as_of']}{clock}{policy}"]
     if campaign["state_reason"] or campaign["state_by"]:
-        lines.append(f"{campaign['state']} by {campaign['state_by']}: {campaign['state_reason'] or 'no reason given'}")
+        lines.append(_why(campaign))
     for title, name in (("errors", "error_codes"), ("details", "details"), ("quality", "quality")):
         found = ", ".join(f"{key} {count}" for key, count in campaign[name].items() if count)
         lines.append(f"{title}: {found or 'none'}")

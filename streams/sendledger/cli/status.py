@@ -19,6 +19,7 @@ from sendledger.cli.numbers import Snapshot, following
 from sendledger.config import Settings
 from sendledger.domain.moments import Clock, Wrong, moment_of
 from sendledger.domain.settled import Policy
+from sendledger.edges.doubts import doubts
 from sendledger.edges.past import Asked, NotYetError, recall
 from sendledger.edges.verify.log import LogCutError, StandstillError
 from sendledger_schemas.envelope import UnknownVersion
@@ -109,6 +110,9 @@ async def _status(settings: Settings, campaign: str | None, policy: Policy, *, w
         if not watch:
             snapshot = numbers.snapshot(datetime.now(UTC), campaign, policy)
             _print(snapshot, as_json=as_json, one=campaign is not None)
+            if campaign is not None and not as_json and snapshot[0]["counts"]["in_doubt"]:
+                found = await doubts(settings.kafka, campaign, partitions=settings.partitions)
+                Console().print(shown.doubts(found))
             return
         with Live(console=Console(), auto_refresh=False) as live:
             while True:
@@ -129,3 +133,6 @@ def _print(snapshot: Snapshot, *, as_json: bool, one: bool) -> None:
     console.print(shown.campaigns(snapshot))
     if one:
         console.print(shown.one(snapshot[0]))
+        return
+    for line in shown.standing(snapshot):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

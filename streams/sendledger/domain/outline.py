@@ -11,7 +11,8 @@ class Outline(msgspec.Struct, frozen=True, gc=False):
     """What the standing attempts come to. Times in µs.
 
     `began`: when the attempt that the provider took, or else the last one, began (without one: when it was asked for).
-    `ends`: how the attempts stand, as `end_of` says. `calls`: the answered ones as (claimed at or None, response).
+    `ends`: how the attempts stand, as `end_of` says. `doubt`, `doubt_since`: why and since when the last doubtful one
+    is in doubt. `calls`: the answered ones as (claimed at or None, response).
     """
 
     attempts: int
@@ -23,7 +24,7 @@ class Outline(msgspec.Struct, frozen=True, gc=False):
     rejected: Response | None
     said_sent: bool
     doubt: str | None
-    doubtful_attempt: int | None
+    doubt_since: int | None
     decided_at: int | None
 
 
@@ -33,9 +34,9 @@ def outline(message: Message) -> Outline:
     if not message.attempts:
         return Outline(0, None, asked, _NO_ENDS, (), None, None, False, None, None, None)
     if len(message.attempts) == 1 and message.withheld is None:
-        ((number, attempt),) = message.attempts.items()
-        return _of_one(number, attempt, asked)
-    return _of_several(list(standing(message)), asked)
+        (attempt,) = message.attempts.values()
+        return _of_one(attempt, asked)
+    return _of_several([attempt for _, attempt in standing(message)], asked)
 
 
 _NO_ENDS: frozenset[str] = frozenset()
@@ -45,12 +46,12 @@ _ENDS = {
 }
 
 
-def _of_one(number: int, attempt: Attempt, asked: int) -> Outline:
+def _of_one(attempt: Attempt, asked: int) -> Outline:
     """The usual case: one attempt."""
     end = end_of(attempt)
     claimed = None if attempt.claim is None else attempt.claim.at
     response, decision = attempt.response, attempt.decision
-    doubtful = end == "in_doubt"
+    silence = attempt.silence if end == "in_doubt" else None
     return Outline(
         1,
         claimed,
@@ -60,17 +61,17 @@ def _of_one(number: int, attempt: Attempt, asked: int) -> Outline:
         response if end == "accepted" else None,
         response if end == "rejected" else None,
         end == "resolved" and decision is not None and decision.resolution == "sent",
-        attempt.silence.reason if doubtful and attempt.silence is not None else None,
-        number if doubtful else None,
+        None if silence is None else silence.reason,
+        None if silence is None else silence.at,
         None if decision is None else decision.at,
     )
 
 
-def _of_several(attempts: list[tuple[int, Attempt]], asked: int) -> Outline:
-    ones = [_of_one(number, attempt, asked) for number, attempt in attempts]
+def _of_several(attempts: list[Attempt], asked: int) -> Outline:
+    ones = [_of_one(attempt, asked) for attempt in attempts]
     accepted = next((one for one in ones if one.accepted is not None), None)
     claims = [one.first_claim for one in ones if one.first_claim is not None]
-    doubtful = [one for one in ones if one.doubtful_attempt is not None]
+    doubtful = [one for one in ones if one.doubt_since is not None]
     began = accepted.first_claim if accepted is not None else None
     return Outline(
         len(ones),
@@ -82,6 +83,6 @@ def _of_several(attempts: list[tuple[int, Attempt]], asked: int) -> Outline:
         next((one.rejected for one in ones if one.rejected is not None), None),
         any(one.said_sent for one in ones),
         doubtful[-1].doubt if doubtful else None,
-        doubtful[-1].doubtful_attempt if doubtful else None,
+        doubtful[-1].doubt_since if doubtful else None,
         next((one.decided_at for one in reversed(ones) if one.decided_at is not None), None),
     )

@@ -24,7 +24,7 @@ class Pace:
 
     rate: float
     share: float = 0.0
-    _next_at: float = 0.0
+    _token_at: float = float("-inf")  # of the last token, as if its taker had come in time
     _factor: float = 1.0
     _slowed_at: float = float("-inf")
     _recovers_from: float = float("-inf")
@@ -52,15 +52,19 @@ class Pace:
         """Seconds until a call may start; 0 = now. Infinite while nothing is owned."""
         if self.per_second(now) <= 0:
             return float("inf")
-        return max(0.0, self._next_at - now, self._held_until - now)
+        return max(0.0, self._next_at(now) - now, self._held_until - now)
 
     def take(self, now: float) -> bool:
         """Take the token of one call that starts now, if there is one."""
         if self.wait(now) > 0:
             return False
         # A caller later than SLACK (a stopped process, a jump of the clock) drops what it could have sent meanwhile.
-        self._next_at = max(self._next_at, now - SLACK) + 1.0 / self.per_second(now)
+        self._token_at = max(self._next_at(now), now - SLACK)
         return True
+
+    def _next_at(self, now: float) -> float:
+        """By the rate that holds now: who waits for a slow one's token does not wait on when it was raised."""
+        return self._token_at + 1.0 / self.per_second(now)
 
     def throttled(self, now: float) -> None:
         """The provider said that we are too fast: half the rate, at most once a second, never below a tenth."""

@@ -71,6 +71,7 @@ class StateRecord(msgspec.Struct, omit_defaults=False, gc=False):
     responded_at: str | None
     sent_at: str | None
     settled_at: str | None
+    doubt_since: str | None
     request: _Place
     to: _To
     version: int
@@ -126,6 +127,7 @@ def encode(facts: Facts, to: Offsets, partition: int) -> bytes:
             _time(_responded_at(facts)),
             _time(None if facts.sent is None else facts.sent.received_at),
             _time(_settled_at(facts, where)),
+            _time(brief.doubt_since),
             _Place(partition, request.offset),
             _To(*to),
             version_of(to),

@@ -6,16 +6,15 @@ on. Nothing personal leaves this file: no number, no text, no raw postback (P7).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from sendledger.config import KafkaSettings
 from sendledger.edges.kafka import consumer
+from sendledger.edges.log_scan import scan, started
 from sendledger_schemas.envelope import Event, UnreadableEvent, decode
 from sendledger_schemas.fields import MessageEvent, format_instant
 from sendledger_schemas.postbacks import PostbackReceived
@@ -24,8 +23,6 @@ from sendledger_schemas.topics import API_RESPONSES, DECISIONS, MESSAGE_STATE, P
 
 # Clocks of writers and broker may differ, and a postback may overtake what it answers (DESIGN §4: 5 minutes).
 _BEFORE = timedelta(minutes=10)
-_POLL_MS = 500
-_MAX_RECORDS = 5_000
 _HIDDEN = frozenset({"message_id", "campaign_id", "recipient_id", "to", "text", "raw", "request"})
 _PREFIX = "sendledger."
 
@@ -52,7 +49,7 @@ async def timeline(kafka: KafkaSettings, state: MessageState) -> list[Step]:
     """The steps of the message, in the order of their times. Errors: KafkaError."""
     partition = state.request.partition
     start = state.requested_at - _BEFORE
-    async with _started(consumer(kafka, group_id=None)) as reader:
+    async with started(consumer(kafka, group_id=None)) as reader:
         request = TopicPartition(SEND_REQUESTS, partition)
         journals = [TopicPartition(t, partition) for t in (SEND_ATTEMPTS, API_RESPONSES, DECISIONS, POSTBACKS)]
         reader.assign([request, *journals])
@@ -64,7 +61,7 @@ async def timeline(kafka: KafkaSettings, state: MessageState) -> list[Step]:
             reader.seek(place, found.offset if found is not None else ends[place])
         needle = state.recipient_id.encode()
         steps: list[Step] = []
-        await _until(reader, ends, lambda record: _collect(record, needle, state, steps))
+        await scan(reader, ends, lambda record: _collect(record, needle, state, steps))
     return sorted(steps, key=lambda step: (step.at, _TOPIC_ORDER.index(step.topic), step.offset))
 
 
@@ -83,32 +80,12 @@ async def find_state(kafka: KafkaSettings, message_id: str, *, partitions: int) 
             if found is None or best is None or rank(found) > rank(best):
                 best = found
 
-    async with _started(consumer(kafka, group_id=None)) as reader:
+    async with started(consumer(kafka, group_id=None)) as reader:
         places = [TopicPartition(MESSAGE_STATE, p) for p in range(partitions)]
         reader.assign(places)
         await reader.seek_to_beginning(*places)
-        await _until(reader, await reader.end_offsets(places), keep)
+        await scan(reader, await reader.end_offsets(places), keep)
     return best
-
-
-@asynccontextmanager
-async def _started(reader: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
-    await reader.start()
-    try:
-        yield reader
-    finally:
-        await reader.stop()
-
-
-async def _until(reader: AIOKafkaConsumer, ends: dict[Any, int], take: Callable[[Any], None]) -> None:
-    """Hand out all records below `ends`, partition after partition."""
-    open_ = {place for place, end in ends.items() if await reader.position(place) < end}
-    while open_:
-        for place, records in (await reader.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)).items():
-            for record in records:
-                if record.offset < ends[place]:
-                    take(record)
-        open_ = {place for place in open_ if await reader.position(place) < ends[place]}
 
 
 def _collect(record: Any, needle: bytes, state: MessageState, steps: list[Step]) -> None:

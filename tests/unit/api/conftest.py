@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from sendledger.config import KafkaSettings
+from sendledger.config import KafkaSettings, Settings
 from sendledger.edges.api.app import application
 from sendledger.edges.api.auth import Tokens
 from sendledger.edges.api.desk import Desk
@@ -19,6 +19,7 @@ from sendledger.edges.intake import Intake, Terms
 from sendledger.edges.kafka import consumer, producer
 from sendledger.edges.message_index import MessageIndex
 from sendledger.edges.orders import Orders
+from sendledger.edges.under_way import watching
 from sendledger.edges.view import View, tails
 from sendledger.life import Life
 from tests.support.api import TOKENS
@@ -60,6 +61,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         life=life,
         roles_behind=nobody,
         pasts=Pasts(folds),
+        watching=lambda: watching(Settings(kafka=NOWHERE)),
     )
     life.ready.set()
     yield Bench(application(desk, Tokens((each.scope, each.token.get_secret_value()) for each in TOKENS)), desk, folds)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -257,6 +257,20 @@ async def test_only_a_doubt_can_be_resolved(filled: Filled) -> None:
     body, headers = b'{"as": "resend"}', {"content-type": "application/json"}
     answer = await ask(filled.bench.app, "POST", "/v1/messages/a/resolve", token=ADMIN, body=body, headers=headers)
     assert (answer.status, answer.kind) == (409, "not-in-doubt")
+
+
+async def test_what_is_in_doubt_is_listed_with_since_when_and_why(filled: Filled) -> None:
+    """Pages and exports have both, beside the masked number and the id that `resolve` takes."""
+    await filled.registered("spring")
+    await filled.messages("a", bucket="in_doubt", final=False, doubt_reason="timeout", doubt_since=NOW)
+    await filled.messages("b")
+    (item,) = (await filled.get("/v1/campaigns/spring/messages?bucket=in_doubt")).json["items"]
+    assert (item["message_id"], item["to"], item["doubt_reason"]) == ("a", "***888", "timeout")
+    assert datetime.fromisoformat(item["doubt_since"]) == NOW
+    head, row, _ = (await filled.get("/v1/campaigns/spring/export?bucket=in_doubt")).body.decode().split("\r\n")
+    cells = dict(zip(head.split(","), row.split(","), strict=True))
+    assert cells["doubt_reason"] == "timeout"
+    assert datetime.fromisoformat(cells["doubt_since"]) == NOW
 
 
 async def test_a_cancelled_campaign_takes_no_order_but_cancel(filled: Filled) -> None:

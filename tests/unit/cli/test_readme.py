@@ -9,9 +9,8 @@ from sendledger.cli.app import application
 from sendledger.config import load
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-# Told to child processes by their parent, and to nobody else; or settings whose part of the program is still to come.
+# Told to child processes by their parent, and to nobody else.
 NOT_FOR_USERS = {"SENDLEDGER_EMBEDDED_BROKER"}
-STILL_TO_COME = {"SENDLEDGER_HALT_FAILURE_SHARE"}
 
 
 def test_the_readme_tells_every_setting() -> None:
@@ -20,7 +19,7 @@ def test_the_readme_tells_every_setting() -> None:
     table = README[README.index("## Configuration") :]
     told = set(re.findall(r"`((?:SENDLEDGER|KAFKA)_[A-Z_]+)`", table))
     assert told - known == set()
-    assert known - told - NOT_FOR_USERS - STILL_TO_COME == set()
+    assert known - told - NOT_FOR_USERS == set()
 
 
 def test_the_readme_calls_only_verbs_that_exist() -> None:

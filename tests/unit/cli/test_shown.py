@@ -8,10 +8,12 @@ from rich.console import Console
 from sendledger.cli import shown
 from sendledger.cli.numbers import Numbers
 from sendledger.domain.campaign_view import campaign_view
+from sendledger.edges.under_way import Flight, Flights
 from sendledger_schemas.campaigns import CampaignPaused, CampaignRegistered
 from sendledger_schemas.envelope import encode, event
-from sendledger_schemas.states import CampaignState
+from sendledger_schemas.states import CampaignState, MessageState
 from sendledger_schemas.topics import CAMPAIGN_STATE, CAMPAIGNS
+from tests.support.states import message_state
 from tests.support.story import at
 
 
@@ -113,3 +115,52 @@ async def test_one_campaign_tells_why_it_stands(numbers: Numbers) -> None:
     text = rendered(shown.one(numbers.snapshot(at(5))[0]))
     for part in ("paused by user:ann: wrong link", "E110 2", "as of"):
         assert part in text
+
+
+def doubt(number: int) -> MessageState:
+    """A message in doubt."""
+    since = at(number)
+    return message_state(f"{number:026}", bucket="in_doubt", final=False, doubt_reason="timeout", doubt_since=since)
+
+
+def test_doubts_are_listed_with_since_when_why_and_how_to_settle_them() -> None:
+    """Whole ids, masked numbers; ten at most, and how many more there are, on a narrow terminal too."""
+    text = rendered(shown.doubts([doubt(number) for number in range(12)]), width=80)
+    for part in (
+        f"{0:026}",
+        f"{9:026}",
+        "***888",
+        "timeout",
+        "2026-03-01T12:00:09",
+        "12 in doubt",
+        "and 2 more",
+        "sendledger resolve MESSAGE",
+    ):
+        assert part in text
+    assert f"{10:026}" not in text
+    assert "more" not in rendered(shown.doubts([doubt(0)]))
+    assert rendered(shown.doubts([])) == ""
+
+
+def test_flights_are_named_up_to_a_limit() -> None:
+    """Whoever cancels reads which calls had begun, or that none had."""
+    flight = Flight(f"{1:026}", "***888", 2, at(3), "open")
+    text = rendered(shown.flights(Flights(5, [flight])), width=80)
+    for part in ("5 in flight", f"{1:026}", "***888", "open", "and 4 more"):
+        assert part in text
+    assert rendered(shown.flights(Flights(0, []))).strip() == "nothing was in flight"
+
+
+async def test_the_list_says_what_is_halted_since_when_by_whom_and_why() -> None:
+    """A campaign that the sender halted by itself, and the account's halt, which is everybody's."""
+    numbers = Numbers()
+    why = "60 of 100 answers are failures, more than a share of 0.5"
+    halt = CampaignPaused(campaign_id="spring", by="sender", reason=why, automatic=True)
+    await numbers.apply(
+        [registered(), Record(CAMPAIGNS, 1, encode(event(halt, id="e2", source="t", time=at(2)))), state(2, 4)]
+    )
+    snapshot = numbers.snapshot(at(5))
+    assert snapshot[0]["state"] == "halted"
+    assert shown.standing(snapshot) == [f"spring is halted by sender: {why} (since 2026-03-01T12:00:02+00:00)"]
+    assert "halted" in rendered(shown.campaigns(snapshot))
+    assert why in rendered(shown.one(snapshot[0]), width=200)

@@ -166,6 +166,16 @@ def test_adoption_is_undone_when_the_response_comes() -> None:
     assert state(result, "m2").bucket == "delivered"
 
 
+def test_a_doubt_says_since_when_and_why() -> None:
+    """Of several attempts the last doubtful one; once it is settled there is neither."""
+    events = [(requested(), 0), (started(), 10), (throttled(), 11), (started(attempt=2), 80)]
+    doubt = (unanswered(attempt=2), 110.0)
+    found = state(fold(*events, doubt))
+    assert (found.bucket, found.doubt_reason, found.doubt_since) == ("in_doubt", "timeout", at(110))
+    settled = state(fold(*events, doubt, (accepted("T1", attempt=2), 120)))
+    assert (settled.bucket, settled.doubt_reason, settled.doubt_since) == ("accepted", None, None)
+
+
 def test_a_conflict_is_kept_counted_and_settled_by_provider_time() -> None:
     """Two different finals: both stay, the first by the provider's clock counts, and the message is conflicted."""
     late_good = postback("delivered", received=100, provider=50)

@@ -99,6 +99,14 @@ async def test_orders_that_got_old_at_the_last_moment_let_nothing_go(tmp_path: P
         assert parts.calls_made == []
 
 
+async def test_who_may_have_lost_the_partition_calls_nobody(tmp_path: Path) -> None:
+    """Its share of the pace may be another's: it waits for the group's word, and its claim goes stale meanwhile."""
+    async with running(tmp_path, log_of(1)) as parts:
+        parts.owns = False
+        assert await parts.end_of(parts.claimed(age=CLAIM_KEEPS - 0.3)) == {"reason": "stale"}
+        assert parts.calls_made == []
+
+
 @pytest.mark.parametrize(("age", "expires_in", "reason"), [(CLAIM_KEEPS + 0.5, 60.0, "stale"), (0.0, -1.0, "expired")])
 async def test_a_claim_that_got_old_is_not_called(tmp_path: Path, age: float, expires_in: float, reason: str) -> None:
     """Others may soon take it for dead; or its message is not worth sending any more."""

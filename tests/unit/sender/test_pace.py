@@ -117,3 +117,35 @@ def test_a_new_rate_holds_from_the_next_call_on() -> None:
     made.set_rate(10)
     assert made.take(1.0)
     assert made.wait(1.0) == pytest.approx(0.1, abs=SLACK)
+
+
+def test_whoever_waits_for_a_slow_token_goes_on_when_the_rate_is_raised() -> None:
+    """One message in ten seconds, then a hundred a second: the next one does not wait for the ten seconds to pass."""
+    made = pace(0.1)
+    assert made.take(0.0)
+    assert made.wait(1.0) == pytest.approx(9.0, abs=SLACK)
+    made.set_rate(100)
+    assert made.wait(1.0) == 0
+
+
+def test_a_lowered_rate_or_share_holds_from_the_last_call_on() -> None:
+    """The token that was taken counts by the new rate."""
+    made = pace(100)
+    assert made.take(0.0)
+    made.set_share(1, 8)
+    assert made.wait(0.0) == pytest.approx(8 / 100 - SLACK)
+    made.set_rate(1)
+    assert made.wait(0.0) == pytest.approx(8.0 - SLACK)
+
+
+@given(st.lists(st.tuples(st.floats(1, 500), st.integers(1, 8), st.floats(0.01, 1.5)), min_size=2, max_size=6))
+def test_no_second_has_more_than_its_greatest_rate_through_any_changes(changes: list[tuple[float, int, float]]) -> None:
+    """Rate and share may change at any time: a second holds no more than the greatest that held in it allows."""
+    made, now, times, greatest = pace(1), 0.0, [], 0.0
+    for rate, owned, seconds in changes:
+        made.set_rate(rate)
+        made.set_share(owned, 8)
+        greatest = max(greatest, rate * owned / 8)
+        times += taken(made, now, now + seconds, 0.004)
+        now += seconds
+    assert most_in_a_second(times) <= greatest * 1.05 + 2

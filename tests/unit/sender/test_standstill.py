@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from sendledger.agents.sender_calls import Calls
 from sendledger.agents.sender_control import ControlLog
+from sendledger.agents.sender_pauses import Pause, pause_by_itself
 from sendledger.config import ConfigError
 from sendledger.edges.running import only_instance
 from sendledger_schemas import envelope
@@ -30,10 +30,10 @@ def ordered(control: ControlLog, offset: int, data: Data) -> None:
 async def test_a_pause_of_somebody_else_does_not_outlive_its_resume() -> None:
     """Our own stop, made before we saw that pause on the log, is lifted by the resume that lifts it."""
     control = ControlLog(cast("Any", None), asyncio.Event())
-    calls = Calls(cast("Any", SimpleNamespace(control=control)))
+    kit = cast("Any", SimpleNamespace(control=control))
     control.halt("*")
     ordered(control, 0, CampaignPaused(campaign_id="*", by="ann", reason="lunch"))
-    await calls._pause("*", "the provider answered E104", -1)
+    await pause_by_itself(kit, Pause("*", "the provider answered E104", -1))
     assert control.standing("c1") == "paused"
     ordered(control, 1, CampaignResumed(campaign_id="*", by="ann"))
     assert control.standing("c1") == "open"

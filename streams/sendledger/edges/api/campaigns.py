@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -32,6 +33,8 @@ from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.topics import CAMPAIGNS
 
 router = APIRouter(responses=RESPONSES)
+
+_LOOK_SECONDS = 30.0
 
 _SUMMARY = (
     "campaign_id",
@@ -159,8 +162,17 @@ async def resume(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, b
 
 @router.post("/v1/campaigns/{campaign_id}/cancel", tags=["orders"])
 async def cancel(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, body: Why = None) -> Response:
-    """Withhold for ever what was not attempted."""
-    return await _ordered(desk, campaign_id, desk.orders.cancel, caller, body)
+    """Withhold for ever what was not attempted.
+
+    `in_flight` names calls that had begun: what the provider has got of them cannot be taken back. That takes a
+    second; a campaign that is cancelled already is not looked at again (null).
+    """
+    if desk.view.campaigns.control.standing(campaign_id) == "cancelled":
+        return json({**summary_of(desk, campaign_id), "in_flight": None})
+    async with desk.timelines, asyncio.timeout(_LOOK_SECONDS), desk.watching() as watch:
+        await _order(desk, campaign_id, desk.orders.cancel, caller, body)
+        flights = await watch.in_flight(campaign_id)
+    return json({**summary_of(desk, campaign_id), "in_flight": flights.shown()})
 
 
 @router.post("/v1/account/pause", tags=["account"])
@@ -187,14 +199,15 @@ Give = Callable[..., Awaitable[int]]
 
 
 async def _ordered(desk: Desk, campaign_id: str, give: Give, caller: Caller, body: OrderBody | None) -> Response:
-    control = desk.view.campaigns.control
-    if control.standing(campaign_id) == "cancelled":
-        if give == desk.orders.cancel:
-            return json(summary_of(desk, campaign_id))
+    await _order(desk, campaign_id, give, caller, body)
+    return json(summary_of(desk, campaign_id))
+
+
+async def _order(desk: Desk, campaign_id: str, give: Give, caller: Caller, body: OrderBody | None) -> None:
+    if desk.view.campaigns.control.standing(campaign_id) == "cancelled":
         raise Problem(409, "campaign-cancelled", "the campaign is cancelled, and that is final")
     offset = await give(campaign_id, by=caller.by, reason=body.reason if body else "")
     await desk.seen(CAMPAIGNS, offset)
-    return json(summary_of(desk, campaign_id))
 
 
 async def _account(desk: Desk, offset: int) -> Response:

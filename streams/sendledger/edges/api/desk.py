@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from sendledger.edges.api.problems import Problem, not_found
 from sendledger.edges.intake import Intake
 from sendledger.edges.orders import Orders
 from sendledger.edges.tail import Tail
+from sendledger.edges.under_way import Watch
 from sendledger.edges.view import View
 from sendledger.life import Life
 
@@ -39,6 +41,8 @@ class Desk:
     """The roles of this instance that are not ready."""
     pasts: Pasts
     """Campaigns at earlier moments."""
+    watching: Callable[[], AbstractAsyncContextManager[Watch]]
+    """Looks what is in flight when something is ordered."""
     timelines: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     """Each timeline reads partitions of the log: so many at once."""
 

@@ -44,6 +44,7 @@ _COLUMNS = (
     "detail",
     "error_code",
     "doubt_reason",
+    "doubt_since",
     "tracking_id",
     "history_id",
     "operator_id",

@@ -42,6 +42,7 @@ from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.readiness import not_ready
 from sendledger.edges.system_record import confirm
 from sendledger.edges.tail import Tail
+from sendledger.edges.under_way import watching
 from sendledger.edges.verify.result import LastVerification
 from sendledger.edges.view import View, tails
 from sendledger.life import Life
@@ -153,6 +154,7 @@ def _desk(settings: Settings, life: Life, view: View, writer: AIOKafkaProducer, 
         region=settings.default_region,
         life=life,
         roles_behind=lambda: _roles_behind(settings),
+        watching=lambda: watching(settings),
         pasts=Pasts(lambda asked, told: recall(settings.kafka, asked, partitions=settings.partitions, progress=told)),
     )
 

@@ -1,0 +1,150 @@
+"""What stops sending by itself, on a real Kafka: account codes, campaign codes, a campaign's failure share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from sendledger.config import Settings
+from sendledger.domain.call_ends import IN_A_ROW
+from sendledger_schemas.campaigns import CampaignPaused, CampaignResumed
+from sendledger_schemas.topics import CAMPAIGNS, SEND_ATTEMPTS
+from tests.support.kafka import eventually
+from tests.support.sender import (
+    START,
+    Form,
+    accept,
+    desk,
+    ends,
+    journal,
+    order,
+    post,
+    refuse,
+    request,
+    sender,
+    sending,
+)
+
+MANY = 200
+
+
+async def pauses(settings: Settings) -> list[CampaignPaused]:
+    """The pauses on the log."""
+    return [line.data for line in await journal(settings, CAMPAIGNS) if line.kind == "campaign-paused"]
+
+
+async def called(settings: Settings) -> set[str]:
+    """Messages whose call was made: those with an end that is no SendNotSent."""
+    return {line.data.message_id for line in await ends(settings) if line.kind != "send-not-sent"}
+
+
+async def resumed(settings: Settings, campaign: str, calls: list[str], count: int) -> None:
+    """An operator resumes; every message goes, none twice."""
+    await order(settings, CAMPAIGNS, CampaignResumed(campaign_id=campaign, by="op"))
+    await eventually(lambda: len(calls) == count, what="the rest")
+    assert Counter(calls).most_common(1)[0][1] == 1
+
+
+async def test_an_account_code_lets_only_the_calls_in_flight_go_out(shared_kafka: Settings) -> None:
+    """Eight are on the wire when the first one is answered: there is no ninth, and nobody's request is touched."""
+    async with desk(refuse("E713"), open_gate=False) as provider:
+        settings = sending(shared_kafka, provider.url, sender_concurrency=8)
+        await post(settings, [request(row, campaign=f"c{row % 2}") for row in range(MANY)])
+        async with sender(settings):
+            await eventually(lambda: len(provider.calls) == 8, what="all slots are taken")
+            provider.gate.set()
+            (pause,) = await eventually(lambda: pauses(settings), what="the automatic pause")
+            assert (pause.campaign_id, pause.by, pause.automatic) == ("*", "sender", True)
+            assert "E713" in pause.reason
+
+            async def given_back() -> bool:
+                open_ = len(await journal(settings, SEND_ATTEMPTS)) - len(await ends(settings))
+                return open_ == 0
+
+            await eventually(given_back, what="each claim has its end")
+            await asyncio.sleep(1.0)  # time in which a sender that went on would call
+            assert len(provider.calls) == len(await called(settings)) == 8
+            withheld = [line for line in await journal(settings, SEND_ATTEMPTS) if line.kind == "send-withheld"]
+            assert withheld == []
+            provider.answer = accept
+            await resumed(settings, "*", provider.calls, MANY)
+
+
+async def test_five_campaign_codes_in_a_row_pause_the_campaign(shared_kafka: Settings) -> None:
+    """One call at a time, the 5th is accepted: four E111, an acceptance, four more: nothing; the next pauses."""
+
+    def answer(number: int, form: Form) -> Any:
+        return accept(number, form) if number == IN_A_ROW else refuse("E111")(number, form)
+
+    async with desk(answer) as provider:
+        settings = sending(shared_kafka, provider.url, sender_concurrency=1)
+        await post(settings, [request(row, campaign="wrong") for row in range(2 * IN_A_ROW - 1)])
+        async with sender(settings):
+
+            async def answered() -> bool:
+                return len(await called(settings)) == 2 * IN_A_ROW - 1
+
+            await eventually(answered, what="nine answers")
+            assert await pauses(settings) == []
+            await post(settings, [request(row, campaign="wrong") for row in range(100, 150)])
+            (pause,) = await eventually(lambda: pauses(settings), what="the automatic pause")
+            assert (pause.campaign_id, pause.automatic) == ("wrong", True)
+            assert "E111" in pause.reason
+            await asyncio.sleep(0.5)  # time in which a sender that went on would call
+            assert len(provider.calls) == 2 * IN_A_ROW
+            provider.answer = accept
+            await resumed(settings, "wrong", provider.calls, 2 * IN_A_ROW - 1 + 50)
+
+
+@pytest.mark.parametrize("senders", [1, 2] if os.environ.get("CHAOS") == "long" else [2])
+async def test_a_campaign_is_halted_by_its_failure_share(shared_kafka: Settings, senders: int) -> None:
+    """Two thirds of the answers are failures: halted, by the numbers of all senders; half of them is not enough.
+
+    Unanswered calls are nothing; after the resume it takes as many answers anew.
+    """
+
+    def answer(number: int, form: Form) -> Any:
+        row = int(form.to) - START
+        if row >= 1_000:
+            return accept(number, form) if row % 2 else refuse("E110")(number, form)
+        if row % 10 == 0:
+            return refuse("E999")(number, Form("15550009999", "", ""))  # another TO: no usable answer
+        return accept(number, form) if row % 3 == 0 else refuse("E110")(number, form)
+
+    async with desk(answer) as provider, contextlib.AsyncExitStack() as stack:
+        limits = {"halt_failure_share": 0.55, "halt_min_answers": 40, "send_rate": 400.0, "sender_concurrency": 4}
+        settings = sending(shared_kafka, provider.url, **limits)
+        for number in range(senders):
+            one = settings.model_copy(update={"data_dir": settings.data_dir / str(number)})
+            await stack.enter_async_context(sender(one))
+        await post(settings, [request(row, campaign="bad") for row in range(400)])
+        await post(settings, [request(row, campaign="half") for row in range(1_000, 1_100)])
+        await eventually(lambda: pauses(settings), what="the halt")
+        await eventually(lambda: len(_of(provider.calls, "half")) == 100, what="the other campaign")
+        found = await pauses(settings)
+        assert {(pause.campaign_id, pause.by, pause.automatic) for pause in found} == {("bad", "sender", True)}
+        assert "failures, more than a share of 0.55" in found[0].reason
+        at_first = len(_of(provider.calls, "bad"))
+        assert 40 <= at_first < 120
+        incarnations = {line.data.incarnation for line in await journal(settings, SEND_ATTEMPTS)}
+        assert len(incarnations) == senders
+        await order(settings, CAMPAIGNS, CampaignResumed(campaign_id="bad", by="op"))
+        await eventually(lambda: _halted_after_resume(settings), what="the second halt")
+        assert len(_of(provider.calls, "bad")) >= at_first + 40
+        assert len(provider.calls) == len(set(provider.calls))
+
+
+def _of(calls: list[str], campaign: str) -> list[str]:
+    """The calls of one campaign: rows from 1,000 on are of `half`."""
+    return [to for to in calls if (int(to) >= START + 1_000) == (campaign == "half")]
+
+
+async def _halted_after_resume(settings: Settings) -> bool:
+    orders = [line.data for line in await journal(settings, CAMPAIGNS)]
+    last = max((number for number, data in enumerate(orders) if isinstance(data, CampaignResumed)), default=len(orders))
+    return any(isinstance(data, CampaignPaused) and data.last_resume_seen == last for data in orders[last:])
