@@ -43,7 +43,8 @@ chaos-demo: setup ## Demos whose roles are killed in the middle, one for each se
 
 chaos-workers: setup ## Folds and senders killed, paused, sent to and fro, blocked; logs and disks damaged (CHAOS_SEED=7 ARGS="-k storm")
 	@CHAOS=long $(BIN)/pytest --capture=no \
-		tests/kafka/test_{chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,unreadable,sender_steps}.py $(ARGS)
+		tests/kafka/test_{chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,unreadable}.py \
+		tests/kafka/test_sender_{steps,halts,orders,pace}.py $(ARGS)
 
 bench: setup ## Measure sender, receiver and fold; the last line is JSON
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -91,8 +91,9 @@ async def kill_and_restart(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
     os.kill(pid, signal.SIGKILL)
     await eventually(lambda: not alive(pid))
     await kafka.stop()
-    monkeypatch.setattr(embedded_kafka, "_free_ports", lambda _: [port, other])
-    await kafka.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(embedded_kafka, "_free_ports", lambda _: [port, other])
+        await kafka.start()
 
 
 async def test_the_broker_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

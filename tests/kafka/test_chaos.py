@@ -46,6 +46,14 @@ class Stage:
 
         await eventually(happened, 150, what)  # a busy machine starts slowly; nothing is promised here
 
+    async def published_or_struck(self, before: int) -> None:
+        """Wait until more message states are published, or a worker has struck itself: all may have, before that."""
+
+        async def happened() -> bool:
+            return len(self.crew.folds()) < len(SLOTS) or await self.log.published() > before
+
+        await eventually(happened, 150, "something more is published")
+
     async def judged(self, what: str, *, compacts: bool = True) -> None:
         """The end of each test: everything is read within a minute, and right."""
         took = await caught_up(self.crew, self.log)
@@ -83,8 +91,9 @@ async def test_killed_again_and_again(stage: Stage, losing: float) -> None:
         before = await log.published()
         await log.write(SCALE.events // 2 // rounds)
         if number % 2:
-            await log.something_more(before)
-            await crew.end(chance.choice(sorted(set(SLOTS).difference(crew.free(SLOTS)))))
+            await stage.published_or_struck(before)
+            if alive := sorted(set(SLOTS).difference(crew.free(SLOTS))):
+                await crew.end(chance.choice(alive))
         else:
             await stage.work_until(lambda: len(crew.folds()) < len(SLOTS), "somebody has struck itself")
         for slot in SLOTS:

@@ -7,21 +7,16 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from sendledger.config import Settings
-from sendledger_schemas.campaigns import CampaignPaused, CampaignResumed
 from sendledger_schemas.decisions import DoubtResolved
 from sendledger_schemas.postbacks import PostbackReceived
-from sendledger_schemas.topics import CAMPAIGNS, DECISIONS, POSTBACKS
-from tests.support.kafka import eventually
+from sendledger_schemas.topics import DECISIONS, POSTBACKS
 from tests.support.sender import (
-    START,
     Form,
     accept,
     answered,
     desk,
     ends,
-    journal,
     numbers,
-    order,
     post,
     refuse,
     request,
@@ -57,55 +52,6 @@ async def test_throttled_messages_go_again_and_rejected_do_not(shared_kafka: Set
         }
         (rejected,) = [line.data for line in lines if line.kind == "send-rejected"]
         assert numbers(2)[0] not in rejected.model_dump_json()
-
-
-async def test_an_account_code_stops_the_account_until_a_resume(shared_kafka: Settings) -> None:
-    """At most the calls in flight go out; the pause is an event; untouched messages go after the resume."""
-    async with desk(refuse("E104")) as provider:
-        settings = sending(shared_kafka, provider.url, sender_concurrency=4)
-        await post(settings, [request(row) for row in range(200)])
-        async with sender(settings):
-
-            async def paused() -> list[CampaignPaused]:
-                return [line.data for line in await journal(settings, CAMPAIGNS) if line.kind == "campaign-paused"]
-
-            (pause, *_) = await eventually(paused, what="the automatic pause")
-            assert (pause.campaign_id, pause.automatic, pause.by) == ("*", True, "sender")
-            assert "E104" in pause.reason
-            stopped_at = len(provider.calls)
-            assert stopped_at <= 8
-            provider.answer = accept
-            await order(settings, CAMPAIGNS, CampaignResumed(campaign_id="*", by="op"))
-            await eventually(lambda: len(provider.calls) == 200, what="the rest")
-            lines = await eventually(lambda: _all_ended(settings, 200), what="all ended")
-        assert Counter(line.kind for line in lines if line.kind != "send-not-sent")["send-rejected"] <= stopped_at
-        assert Counter(provider.calls).most_common(1)[0][1] == 1
-
-
-async def _all_ended(settings: Settings, count: int) -> list[object]:
-    final = [line for line in await ends(settings) if line.kind in ("send-accepted", "send-rejected")]
-    return list(final) if len(final) >= count else []
-
-
-async def test_campaign_codes_in_a_row_pause_their_campaign_only(shared_kafka: Settings) -> None:
-    """Five E714 pause the campaign; the other one goes on."""
-
-    def answer(number: int, form: Form) -> object:
-        return refuse("E714")(number, form) if int(form.to) < START + 50 else accept(number, form)
-
-    async with desk(answer) as provider:  # type: ignore[arg-type]  # as above
-        settings = sending(shared_kafka, provider.url, sender_concurrency=1)
-        await post(settings, [request(row, campaign="wrong") for row in range(50)])
-        await post(settings, [request(row, campaign="right") for row in range(50, 80)])
-        async with sender(settings):
-
-            async def right() -> bool:
-                return len([line for line in await ends(settings) if line.data.campaign_id == "right"]) == 30
-
-            await eventually(right, what="the right campaign's answers")
-            pauses = [line.data for line in await journal(settings, CAMPAIGNS) if line.kind == "campaign-paused"]
-        assert [(pause.campaign_id, pause.automatic) for pause in pauses] == [("wrong", True)]
-        assert sum(int(to) < START + 50 for to in provider.calls) < 20
 
 
 async def test_a_provider_out_of_reach_costs_no_message(shared_kafka: Settings) -> None:

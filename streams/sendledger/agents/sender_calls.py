@@ -23,6 +23,7 @@ from sendledger_schemas.ids import event_id
 from sendledger_schemas.topics import API_RESPONSES
 
 _NAP = 0.05
+_LOOK_EVERY = 0.2
 
 _log = structlog.get_logger()
 
@@ -59,6 +60,7 @@ class Calls:
         self._ready: deque[Claimed] = deque()
         self._wake = asyncio.Event()
         self._streaks = Streaks()
+        self._look_at = 0.0
 
     @property
     def active(self) -> Collection[tuple[str, int]]:
@@ -94,12 +96,36 @@ class Calls:
                 claimed = self._ready[0]
                 wait = self._wait(claimed)
                 if wait > 0:
+                    self._give_back(group)
                     await self._nap(wait)
                     continue
                 self._ready.popleft()
-                claimed.partition.let_go()
-                self.in_flight += 1
-                group.create_task(self._finish(claimed))
+                self._begin(claimed, group)
+
+    def _begin(self, claimed: Claimed, group: asyncio.TaskGroup) -> None:
+        claimed.partition.let_go()
+        self.in_flight += 1
+        group.create_task(self._finish(claimed))
+
+    def _give_back(self, group: asyncio.TaskGroup) -> None:
+        """Claims that an order has stopped do not wait behind the first one until they are stale."""
+        now = steady()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_EVERY
+        waiting, self._ready = self._ready, deque()
+        for claimed in waiting:
+            if self._is_stopped(claimed):
+                claimed.objection = self._objection(claimed, control_matters=False)
+            if claimed.objection is None:
+                self._ready.append(claimed)
+            else:
+                self._begin(claimed, group)
+
+    def _is_stopped(self, claimed: Claimed) -> bool:
+        """By an order: the cheap part of the second look."""
+        message, control = claimed.message, self._kit.control
+        return control.standing(message.campaign_id) != "open" or control.is_suppressed(message.recipient_id)
 
     async def _something_ready(self) -> None:
         while not self._ready:
