@@ -57,11 +57,11 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(script: Script, greeting: bytes = b"") -> AsyncIterator[Server]:
+async def serving(script: Script, greeting: bytes = b"", tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     """The server on a free port of this machine. `greeting`: what it says at once, before it hangs up."""
     it = Server(script, greeting=greeting)
-    server = await asyncio.start_server(it.serve, "127.0.0.1", 0)
-    it.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/send"
+    server = await asyncio.start_server(it.serve, "127.0.0.1", 0, ssl=tls)
+    it.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/send"
     try:
         yield it
     finally:
