@@ -17,6 +17,7 @@ demo: setup ## Three campaigns against the simulator, checked number by number (
 	@$(BIN)/sendledger demo $(ARGS)
 
 test: static ## Everything that CI does: check, and every test on a real Kafka
+	@infra/setup_oracle.sh
 	@$(BIN)/pytest $(ARGS)
 
 check: setup ## The quick tier: format, lint, types, import contracts, generated files, unit and contract tests
@@ -43,7 +44,7 @@ chaos-demo: setup ## Demos whose roles are killed in the middle, one for each se
 
 chaos-workers: setup ## Folds and senders killed, paused, sent to and fro, blocked; logs and disks damaged (CHAOS_SEED=7 ARGS="-k storm")
 	@CHAOS=long $(BIN)/pytest --capture=no \
-		tests/kafka/test_{chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,unreadable}.py \
+		tests/kafka/test_{chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,idempotent_posts,unreadable}.py \
 		tests/kafka/test_sender_{steps,halts,orders,pace}.py $(ARGS)
 
 bench: setup ## Measure sender, receiver and fold; the last line is JSON
@@ -74,5 +75,6 @@ lock: setup ## Lock every version and hash anew from requirements*.in (the only 
 
 clean: ## Remove what setup and the tests made
 	@rm -rf .venv .venv-bench infra/kafka/lib tests/bench/peers/kafka_streams/target streams/foldcore/target
+	@rm -rf tests/oracles/sms/node_modules
 	@rm -f streams/sendledger/edges/libfoldcore.native
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sendledger import setting_types
 from sendledger.environment import FILE_SUFFIX, merged, read_secret_files, unknown_names, values_of
-from sendledger.setting_types import ApiTokens, Pepper, PlainPath, Port, PostbackTokens, Url
+from sendledger.setting_types import ApiTokens, Pepper, PlainPath, Port, PostbackTokens, ProviderKey, Url
 
 ROLES = ("sender", "receiver", "fold", "merge", "api")
 _HOURS_OF_DAY = 24
@@ -105,7 +106,8 @@ class Settings(_Given):
 
     # the provider
     provider_url: Url | None = None
-    provider_api_key: SecretStr | None = None
+    provider_api_key: ProviderKey | None = None
+    provider_allow_http: bool = False  # else only https, or http to this machine
     provider_timeout: Annotated[float, Field(gt=0, le=600)] = 30.0  # seconds, a whole call
     send_rate: Annotated[float, Field(gt=0, le=10_000)] = 10.0  # messages/s of the account: raise it to your contract's
     sender_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 64  # calls in flight in one process
@@ -199,7 +201,8 @@ class Settings(_Given):
 
     def problems(self) -> list[str]:
         """What does not fit together, one line each."""
-        lines = self.kafka.problems()
+        url, key = self.provider_url or "", self.provider_api_key
+        lines = [*self.kafka.problems(), *setting_types.provider_problems(url, key, in_clear=self.provider_allow_http)]
         if not self.embedded and self.recipient_pepper is None:
             once = "must be set with KAFKA_BOOTSTRAP_SERVERS, the same for every role for ever"
             lines.append(f"SENDLEDGER_RECIPIENT_PEPPER: {once}")
@@ -265,7 +268,10 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = Path(
 
 
 def _costs(settings: Settings) -> list[str]:
+    found = []
+    if setting_types.leaves_in_the_clear(settings.provider_url or ""):
+        found.append("SENDLEDGER_PROVIDER_ALLOW_HTTP: the key, numbers and texts go over plain http")
     if settings.log_retention_days is None:
-        return []
+        return found
     cut = f"SENDLEDGER_LOG_RETENTION_DAYS: what is older than {settings.log_retention_days:g} days is deleted"
-    return [f"{cut}; numbers of campaigns that began before are archived and can no longer be verified"]
+    return [*found, f"{cut}; numbers of campaigns that began before are archived and can no longer be verified"]

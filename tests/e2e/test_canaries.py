@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 from aiokafka import TopicPartition
-from rocksdict import AccessType, Options, Rdict
+from rocksdict import Options, Rdict
 
 from sendledger.config import KafkaSettings
 from sendledger.edges.kafka import consumer
 from sendledger.edges.running import find
 from sendledger.edges.topics import registered
 from sendledger_schemas.topics import POSTBACKS, SEND_REQUESTS, dlq
+from tests.support.canaries import Found, files
 from tests.support.instance import Api, environment, running, sendledger
 from tests.support.processes import descendants, until
 
@@ -39,17 +39,6 @@ POSTED = f"""<NOTIFICATION ID="1" CREATED="2026-07-26 10:22:26.975911-04"><ORIGI
 <TIMESTAMP>2026-07-26 10:22:25.262743-04</TIMESTAMP></BODY></NOTIFICATION>"""
 BROKEN = f"<NOTIFICATION><ORIGIN>SMS_MT</ORIGIN><TO>{NUMBERS[4]}</TO><TEXT>{TEXTS[0]}"
 INCOMING = POSTED.replace("SMS_MT", "SMS_MO").replace(NUMBERS[3], NUMBERS[4])
-
-
-@dataclass
-class Found:
-    """Every place that was looked at, with what it holds."""
-
-    texts: dict[str, bytes]
-
-    def places_of(self, canary: str) -> set[str]:
-        """Where a canary is."""
-        return {place for place, content in self.texts.items() if canary.encode() in content}
 
 
 @asynccontextmanager
@@ -165,26 +154,6 @@ async def topics(data_dir: Path) -> dict[str, bytes]:
                     headers = b"".join(name.encode() + value for name, value in record.headers)
                     found[place.topic] += (record.key or b"") + (record.value or b"") + headers
     return found
-
-
-def files(data_dir: Path) -> dict[str, bytes]:
-    """Every file of ours below the data directory; stores are read through their library, which decompresses."""
-    found: dict[str, bytes] = {}
-    for path in sorted(data_dir.rglob("*")):
-        place = str(path.relative_to(data_dir))
-        if path.is_file() and not place.startswith("kafka/data"):
-            found[place] = path.read_bytes()
-        if path.is_dir() and (path / "CURRENT").exists():
-            found[f"{place} (store)"] = b"".join(stored(path))
-    return found
-
-
-def stored(path: Path) -> Iterator[bytes]:
-    """All keys and values of one RocksDB."""
-    store = Rdict(str(path), options=Options(raw_mode=True), access_type=AccessType.read_only())
-    for key, value in store.items():
-        yield key + value
-    store.close()
 
 
 async def test_personal_data_and_secrets_stay_in_their_place(tmp_path: Path) -> None:

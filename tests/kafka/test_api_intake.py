@@ -81,7 +81,11 @@ def submission(campaign: str, *recipients: str, **over: Any) -> Submission:
 async def test_a_submission_becomes_a_campaign_a_batch_and_its_requests(api: RunningApi, name: str) -> None:
     """JSON becomes CampaignRegistered, then BatchRegistered, then one SendRequested in its recipient's partition."""
     answer = await api.submit(name, [NUMBER], key=name)
-    assert (answer.status, answer.json) == (202, {"batch": batch_id(name), "accepted": 1, "refused": []})
+    parts = {"encoding": "UCS-2", "per_message": {"1": 1}, "total": 1, "not_gsm7": ["–"]}
+    assert (answer.status, answer.json) == (
+        202,
+        {"batch": batch_id(name), "accepted": 1, "refused": [], "parts": parts},
+    )
     first, second = await ordered(api.settings, name)
     assert isinstance(first, CampaignRegistered)
     assert isinstance(second, BatchRegistered)

@@ -55,13 +55,11 @@ class Answer:
         return str(self.json["type"]).rpartition(":")[2]
 
 
-@dataclass
-class RunningApi:
-    """An API that runs in this process."""
+@dataclass(kw_only=True)
+class ApiClient:
+    """Who calls an API that listens where the settings say."""
 
     settings: Settings
-    life: Life
-    task: asyncio.Task[None]
     session: aiohttp.ClientSession
     answers: list[bytes] = field(default_factory=list)
 
@@ -102,6 +100,14 @@ class RunningApi:
         return await self.call("POST", f"/v1/campaigns/{campaign}/messages", data=form, headers=headers)
 
 
+@dataclass(kw_only=True)
+class RunningApi(ApiClient):
+    """An API that runs in this process."""
+
+    life: Life
+    task: asyncio.Task[None]
+
+
 @contextlib.asynccontextmanager
 async def running_api(settings: Settings, **over: Any) -> AsyncIterator[RunningApi]:
     """An API on a free port, ready. It must end cleanly."""
@@ -113,7 +119,7 @@ async def running_api(settings: Settings, **over: Any) -> AsyncIterator[RunningA
         if task.done():
             task.result()
         async with aiohttp.ClientSession() as session:
-            yield RunningApi(given, life, task, session)
+            yield RunningApi(settings=given, session=session, life=life, task=task)
     finally:
         life.stop.set()
         await task

@@ -54,6 +54,7 @@ def send(  # noqa: PLR0917 — typer calls it by name
       sendledger send spring --sender 60856 --text 'Hello' --recipients people.csv
       sendledger send spring --sender 60856 --recipients people.csv --at 2026-05-01T09:00+02:00
 
+    Before anything is sent, it says how many SMS parts the messages take, and which characters force UCS-2.
     Exit code 0 if every row is accepted, 1 if some are refused, 2 if nothing can be sent.
     """
     content = _content(recipients)
@@ -70,6 +71,8 @@ def send(  # noqa: PLR0917 — typer calls it by name
     judged = check(submission, region=settings.default_region, now=datetime.min.replace(tzinfo=UTC))
     if isinstance(judged, Faults):
         raise CannotError(_faults(judged))
+    if judged.bill is not None:
+        typer.echo(shown.parts(judged.bill))
     key = idempotency_key(campaign, sender, text, content, nonce=secrets.token_hex(8) if again else "")
     refused = run(_send(settings, submission, key, dry_run=dry_run), settings=settings)
     if refused:

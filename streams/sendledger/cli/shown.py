@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sendledger.domain.characters import shown
+from sendledger.domain.parts import Bill
 from sendledger.domain.policies import DEFAULT
 from sendledger.edges.under_way import Flights
 from sendledger.tables import latencies, rates
@@ -114,6 +116,20 @@ def one(campaign: Json) -> RenderableType:
     lines.append(f"balance: {counts['requested']} requested, {campaign['imbalance']} of them in no bucket or in two")
     lines += [f"receiver away from {gap['from']} to {gap['to']}" for gap in campaign["receiver_gaps"]]
     return Group(*(Text(line) for line in lines), rates(campaign["rates"]), latencies(campaign["latency_seconds"]))
+
+
+def parts(bill: Bill) -> str:
+    """How many parts messages take, on one line; and which characters are the reason, if it is UCS-2."""
+    sizes = bill.per_message
+    least, most = sizes[0][0], sizes[-1][0]
+    each = f"{least} to {most}" if least < most else str(most)
+    how_many = f" ({', '.join(f'{count}: {messages}' for count, messages in sizes)})" if least < most else ""
+    encoding = "GSM-7 and UCS-2" if bill.encoding == "mixed" else bill.encoding
+    noun = "part" if most == 1 else "parts"
+    line = f"{encoding}, {each} {noun} a message{how_many}, {bill.total} in all"
+    if not bill.not_gsm7:
+        return line
+    return f"{line}; not in GSM-7: {', '.join(shown(character) for character in bill.not_gsm7)}"
 
 
 def settings(echo: Json) -> Table:

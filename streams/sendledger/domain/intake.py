@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sendledger.domain.characters import described
+from sendledger.domain.parts import Bill, billed
 from sendledger.domain.phone import Refusal, canonical
 from sendledger.domain.submission import Fault, Faults, Order, Refused, Row, Submission
 from sendledger_schemas.ids import message_id, recipient_id
@@ -19,13 +21,14 @@ DEFAULT_EXPIRY = timedelta(days=7)
 
 # `*`, `_system` and `_none` are taken; `/` parts the keys of the partials.
 _CAMPAIGN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+# What XML 1.0 has not (production 2); DEL and C1 it has, but they are no part of a text.
+_NOT_A_TEXT = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_A_NAME = re.compile("[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A row that goes. `text` and `operator_id` are the row's own, or None."""
+    """A row that goes. `text` and `operator_id` are the row's own, or None; a text without the blanks around it."""
 
     row: int
     to: str = field(repr=False)
@@ -35,10 +38,14 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Checked:
-    """The rows that go and the rows that do not, each in the order in which they came."""
+    """The rows that go and the rows that do not, each in the order in which they came.
+
+    `bill`: the parts of the messages that go; None if none goes.
+    """
 
     accepted: tuple[Accepted, ...]
     refused: tuple[Refused, ...]
+    bill: Bill | None
 
 
 def campaign_id_fault(campaign_id: str) -> Fault | None:
@@ -62,7 +69,8 @@ def check(submission: Submission, *, region: str | None, now: datetime) -> Check
                 accepted.append(good)
             case Refused() as bad:
                 refused.append(bad)
-    return Checked(tuple(accepted), tuple(refused))
+    bill = billed(_text(row, submission.order) for row in accepted)
+    return Checked(tuple(accepted), tuple(refused), bill)
 
 
 def requests(submission: Submission, checked: Checked, *, batch: str, pepper: bytes, now: datetime,
@@ -81,7 +89,7 @@ def requests(submission: Submission, checked: Checked, *, batch: str, pepper: by
             recipient_id=recipient_id(pepper, row.to),
             to=row.to,
             sender=order.sender,
-            text=row.text or order.text or "",
+            text=_text(row, order),
             campaign_ref=campaign_ref(submission),
             operator_id=row.operator_id or order.operator_id,
             not_before=order.not_before,
@@ -121,12 +129,26 @@ def _time_faults(order: Order, now: datetime) -> Iterator[Fault]:
 
 
 def text_fault(text: str) -> str | None:
-    """What is wrong with a message's text: it needs 1 to 160 characters that an XML document can hold."""
+    """What is wrong with a message's text; of its characters none is shown but one that cannot be sent, by its name.
+
+    It needs 1 to 160 characters (code points), not counting blanks around them, that an XML document can hold and
+    that control nothing but the line.
+    """
     if not text.strip():
         return "empty"
-    if len(text) > MAX_TEXT:
-        return f"{len(text)} characters, at most {MAX_TEXT}"
-    return "a character that XML does not allow" if _NOT_XML.search(text) else None
+    if (length := len(text.strip())) > MAX_TEXT:
+        return f"{length} characters, at most {MAX_TEXT}"
+    return _forbidden(_NOT_A_TEXT, text)
+
+
+def _text(row: Accepted, order: Order) -> str:
+    # Readers of the provider's API trim (PROVIDER.md): what is counted here is what arrives there.
+    return (row.text or order.text or "").strip()
+
+
+def _forbidden(forbidden: re.Pattern[str], value: str) -> str | None:
+    found = forbidden.search(value)
+    return f"character {found.start() + 1} cannot be sent: {described(found[0])}" if found else None
 
 
 def _name_fault(name: str, longest: int) -> str | None:
@@ -134,7 +156,7 @@ def _name_fault(name: str, longest: int) -> str | None:
         return "empty"
     if len(name) > longest:
         return f"{len(name)} characters, at most {longest}"
-    return "a character that is not allowed" if _NOT_XML.search(name) or _CONTROL.search(name) else None
+    return _forbidden(_NOT_A_NAME, name)
 
 
 def _judge(row: Row | Refused, order: Order, region: str | None, seen: set[str]) -> Accepted | Refused:
@@ -147,7 +169,7 @@ def _judge(row: Row | Refused, order: Order, region: str | None, seen: set[str])
         return Refused(row.number, "to", "duplicate")
     for name, reason in _own_faults(row, order):
         return Refused(row.number, name, reason)
-    return Accepted(row.number, to, row.text, row.operator_id)
+    return Accepted(row.number, to, row.text and row.text.strip(), row.operator_id)
 
 
 def _own_faults(row: Row, order: Order) -> Iterator[tuple[str, str]]:

@@ -173,4 +173,4 @@ def _recipient(number: int, item: object) -> Row | Refused:
     for name, value in (("to", to), ("text", text), ("operator_id", operator_id)):
         if not isinstance(value, str) and (value is not None or name == "to"):
             return Refused(number, name, "must be a string")
-    return Row(number, str(to), text or None, operator_id or None)
+    return Row(number, str(to), text or None, (operator_id or "").strip() or None)

@@ -26,6 +26,7 @@ from aiokafka import AIOKafkaProducer
 from sendledger.config import KafkaSettings, Settings
 from sendledger.domain.batches import Batch
 from sendledger.domain.intake import Checked, campaign_ref, check, requests
+from sendledger.domain.parts import Bill
 from sendledger.domain.submission import Faults, Refused, Submission
 from sendledger.edges.campaigns_log import CampaignsLog, following
 from sendledger.edges.kafka import consumer, producer
@@ -55,11 +56,15 @@ class Terms:
 
 @dataclass(frozen=True)
 class Answer:
-    """The submission stands: so many rows became messages, those did not. The same whenever it is asked again."""
+    """The submission stands: so many rows became messages, those did not. The same whenever it is asked again.
+
+    `bill`: the parts of these messages; None if there are none.
+    """
 
     batch: str
     accepted: int
     refused: tuple[Refused, ...]
+    bill: Bill | None
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,7 @@ def _event(data: CampaignRegistered | BatchRegistered | SendRequested, *facts: s
 
 
 def _answer(batch: str, checked: Checked) -> Answer:
-    return Answer(batch, len(checked.accepted), checked.refused)
+    return Answer(batch, len(checked.accepted), checked.refused, checked.bill)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from rich.console import Console
 from sendledger.cli import shown
 from sendledger.cli.numbers import Numbers
 from sendledger.domain.campaign_view import campaign_view
+from sendledger.domain.parts import billed
 from sendledger.edges.under_way import Flight, Flights
 from sendledger_schemas.campaigns import CampaignPaused, CampaignRegistered
 from sendledger_schemas.envelope import encode, event
@@ -164,3 +165,32 @@ async def test_the_list_says_what_is_halted_since_when_by_whom_and_why() -> None
     assert shown.standing(snapshot) == [f"spring is halted by sender: {why} (since 2026-03-01T12:00:02+00:00)"]
     assert "halted" in rendered(shown.campaigns(snapshot))
     assert why in rendered(shown.one(snapshot[0]), width=200)
+
+
+PARTS = [
+    # texts, the line before they are sent
+    (["Hello"], "GSM-7, 1 part a message, 1 in all"),
+    (["Hello"] * 950, "GSM-7, 1 part a message, 950 in all"),
+    (["x" * 161] * 2, "GSM-7, 2 parts a message, 4 in all"),
+    (
+        ["zażółć " * 11] * 3,
+        (
+            "UCS-2, 2 parts a message, 6 in all; not in GSM-7: ż (U+017C LATIN SMALL LETTER Z WITH DOT ABOVE), "
+            "ó (U+00F3 LATIN SMALL LETTER O WITH ACUTE), ł (U+0142 LATIN SMALL LETTER L WITH STROKE), "
+            "ć (U+0107 LATIN SMALL LETTER C WITH ACUTE)"
+        ),
+    ),
+    (
+        ["Hello", "a\tb", "x" * 161],
+        "GSM-7 and UCS-2, 1 to 2 parts a message (1: 2, 2: 1), 4 in all; not in GSM-7: U+0009 control character",
+    ),
+]
+
+
+@pytest.mark.parametrize(("texts", "line"), PARTS)
+def test_parts_on_one_line(texts: list[str], line: str) -> None:
+    """Encoding, parts a message, parts in all, and why it is UCS-2, without a raw control character."""
+    bill = billed(texts)
+    assert bill is not None
+    assert shown.parts(bill) == line
+    assert line.isprintable()

@@ -147,6 +147,11 @@ def test_tokens_are_parsed_with_their_scopes() -> None:
         ({"SENDLEDGER_HALT_FAILURE_SHARE": "50"}, "SENDLEDGER_HALT_FAILURE_SHARE: Input should be less than"),
         ({"SENDLEDGER_PROVIDER_URL": "ftp://x"}, "SENDLEDGER_PROVIDER_URL: must be an address"),
         ({"SENDLEDGER_PROVIDER_URL": f"https://u:{LONG}@x/"}, "SENDLEDGER_PROVIDER_URL: must not carry a user"),
+        (
+            {"SENDLEDGER_PROVIDER_API_KEY": "canary\nkey"},
+            "SENDLEDGER_PROVIDER_API_KEY: must be printable characters on",
+        ),
+        ({"SENDLEDGER_PROVIDER_API_KEY": "canary\x1b[0m"}, "SENDLEDGER_PROVIDER_API_KEY: must be printable"),
         ({"SENDLEDGER_DEFAULT_REGION": "Germany"}, "SENDLEDGER_DEFAULT_REGION: "),
         ({"SENDLEDGER_POSTBACK_TOKENS": "canary-short"}, "SENDLEDGER_POSTBACK_TOKENS: a token has at least 22"),
         ({"SENDLEDGER_API_TOKENS": LONG}, "SENDLEDGER_API_TOKENS: entry 1 is not scope:token"),
@@ -167,6 +172,57 @@ def test_a_wrong_setting_is_one_line_with_its_variable(environ: dict[str, str], 
     assert told.startswith(line)
     assert "canary" not in told
     assert "\n" not in told
+
+
+IN_CLEAR = "http://provider.example/sms"
+PROVIDERS = [
+    # address, SENDLEDGER_PROVIDER_ALLOW_HTTP, why it is refused
+    ("https://provider.example/sms?version=1.3", None, None),
+    (IN_CLEAR, None, "must be https"),
+    (IN_CLEAR, "false", "must be https"),
+    (IN_CLEAR, "true", None),
+    ("HTTP://provider.example/", None, "must be https"),
+    ("http://10.0.0.7/", None, "must be https"),
+    ("http://[2001:db8::1]/", None, "must be https"),
+    ("http://127.0.0.1.nip.example/", None, "must be https"),
+    ("http://localhost.example/", None, "must be https"),
+    ("http://localhost:8090/", None, None),
+    ("http://127.0.0.1:8090/", None, None),
+    ("http://127.8.8.8/", None, None),
+    ("http://[::1]:8090/", None, None),
+    ("https://provider.example/?action=sendsms&API_KEY=canary", None, "must not carry a key"),
+    ("https://provider.example/?apikey=", None, "must not carry a key"),
+    (f"https://provider.example/{LONG}/sms", None, "must not carry a key"),
+    (f"https://provider.example/sms#{LONG.replace('-', '%2D')}", None, "must not carry a key"),
+    ("http://127.0.0.1/?password=canary", "true", "must not carry a key"),
+]
+
+
+@pytest.mark.parametrize(("url", "allowed", "refused"), PROVIDERS)
+def test_the_key_goes_over_https_and_not_in_the_address(url: str, allowed: str | None, refused: str | None) -> None:
+    """Plain http is for this machine, or for who says so; an address that holds the key is refused."""
+    given = {"SENDLEDGER_PROVIDER_URL": url, "SENDLEDGER_PROVIDER_API_KEY": LONG}
+    given |= {"SENDLEDGER_PROVIDER_ALLOW_HTTP": allowed} if allowed else {}
+    if refused is None:
+        assert load(given, None).provider_url == url
+        return
+    (told,) = problems(given)
+    assert told.startswith(f"SENDLEDGER_PROVIDER_URL: {refused}")
+    assert "canary" not in told
+
+
+def test_who_sends_in_the_clear_is_warned() -> None:
+    """The explicit setting is answered with a line at each start; without need of it there is none."""
+    given = {"SENDLEDGER_PROVIDER_ALLOW_HTTP": "true"}
+    (warning,) = load({**given, "SENDLEDGER_PROVIDER_URL": IN_CLEAR}, None).warnings
+    assert "plain http" in warning
+    assert load({**given, "SENDLEDGER_PROVIDER_URL": "https://provider.example/"}, None).warnings == ()
+
+
+def test_a_key_has_no_blanks_around_it() -> None:
+    """Blanks around a key belong to the file or the shell, not to the key."""
+    key = load({"SENDLEDGER_PROVIDER_API_KEY": f" {LONG}\n"}, None).provider_api_key
+    assert key == SecretStr(LONG)
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, assert_never
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, assert_never
 
 from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from sendledger.domain.csv_rows import rows_of
 from sendledger.domain.intake import campaign_id_fault
+from sendledger.domain.parts import Bill
 from sendledger.domain.submission import Faults, Submission, from_form, from_json
 from sendledger.edges.api.auth import Submitter
 from sendledger.edges.api.desk import CampaignPath, TheDesk, json
@@ -33,12 +35,22 @@ class RefusedRow(BaseModel):
     reason: str
 
 
+class Parts(BaseModel):
+    """How many SMS parts the accepted messages take, as the alphabets of GSM count them."""
+
+    encoding: Literal["GSM-7", "UCS-2", "mixed"]
+    per_message: dict[str, int] = Field(description="Parts a message → how many messages take so many")
+    total: int = Field(description="Parts of all messages")
+    not_gsm7: list[str] = Field(description="The characters that force UCS-2, the most frequent first, at most 20")
+
+
 class SubmissionAnswer(BaseModel):
     """What became of the rows: `accepted` of them are messages now."""
 
     batch: str
     accepted: int
     refused: list[RefusedRow]
+    parts: Parts | None = Field(default=None, description="Of the accepted messages; null if there are none")
 
 
 _TIME = {"type": "string", "format": "date-time", "description": "With its offset from UTC"}
@@ -116,9 +128,9 @@ async def submit(
 
 def _answered(outcome: Outcome, status: int) -> Response:
     match outcome:
-        case Answer(batch=batch, accepted=accepted, refused=refused):
+        case Answer(batch=batch, accepted=accepted, refused=refused, bill=bill):
             rows = [{"row": row.row, "field": row.field, "reason": row.reason} for row in refused]
-            return json({"batch": batch, "accepted": accepted, "refused": rows}, status)
+            return json({"batch": batch, "accepted": accepted, "refused": rows, "parts": _parts(bill)}, status)
         case Faults():
             raise _invalid(outcome)
         case KeyReused():
@@ -127,6 +139,13 @@ def _answered(outcome: Outcome, status: int) -> Response:
             raise Problem(409, "campaign-cancelled", "the campaign is cancelled: it takes no more messages")
         case _:
             assert_never(outcome)
+
+
+def _parts(bill: Bill | None) -> dict[str, Any] | None:
+    if bill is None:
+        return None
+    per_message = {str(parts): messages for parts, messages in bill.per_message}
+    return {**asdict(bill), "per_message": per_message}
 
 
 def _invalid(faults: Faults) -> Problem:

@@ -1,0 +1,147 @@
+"""The same POST again, whatever became of the first one: real processes, killed with -9 or racing (P1, P2)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiokafka import TopicPartition
+
+from sendledger.config import Settings
+from sendledger.edges.kafka import consumer
+from sendledger_schemas.campaigns import BatchRegistered, CampaignRegistered
+from sendledger_schemas.ids import batch_id, message_id
+from sendledger_schemas.topics import CAMPAIGNS, SEND_REQUESTS
+from tests.support.api import TEXT, events
+from tests.support.api_process import api_process
+from tests.support.instance import COMMAND, Ended, environment, sendledger
+from tests.support.kafka import PEPPER, eventually
+from tests.support.sender import answered, desk, sender, sending
+
+LONG = os.environ.get("CHAOS") == "long"
+FIRST = 15_550_000_000
+
+
+def people(rows: int) -> bytes:
+    """A file of so many recipients."""
+    return b"to\n" + b"".join(b"%d\n" % (FIRST + row) for row in range(1, rows + 1))
+
+
+async def until_some(settings: Settings, wanted: int) -> None:
+    """Wait until at least so many requests are on the log."""
+    places = [TopicPartition(SEND_REQUESTS, number) for number in range(settings.partitions)]
+    async with consumer(settings.kafka) as reader:
+        reader.assign(places)
+        while sum((await reader.end_offsets(places)).values()) < wanted:  # noqa: ASYNC110 — a fact of another process
+            await asyncio.sleep(0)
+
+
+async def ids(settings: Settings) -> Counter[str]:
+    """How often each message is asked for on the log."""
+    return Counter(event.data.message_id for event in await events(settings, SEND_REQUESTS))  # type: ignore[union-attr]
+
+
+async def registrations(settings: Settings, kind: type[Any]) -> list[Any]:
+    """The registrations of one kind, in log order."""
+    return [event.data for event in await events(settings, CAMPAIGNS) if isinstance(event.data, kind)]
+
+
+@pytest.mark.parametrize(("rows", "send"), [(20_000, LONG), (6_000, True)])
+async def test_a_post_that_dies_in_the_middle_is_completed_by_the_same_post(
+    shared_kafka: Settings, rows: int, *, send: bool
+) -> None:
+    """Kill -9 with some requests on the log: the same POST at a fresh process has the same ids, each message once."""
+    seed = random.randrange(2**32)
+    wanted = random.Random(seed).randint(1, rows // 2)
+    print(f"seed {seed}: killed once {wanted} of {rows} requests are on the log")  # noqa: T201
+    async with api_process(shared_kafka, "first") as first:
+        posting = asyncio.create_task(first.upload("spring", people(rows), key="a key"))
+        await asyncio.wait_for(until_some(shared_kafka, wanted), 60)
+        await first.kill()
+        with pytest.raises(aiohttp.ClientError):
+            await posting
+    before = await ids(shared_kafka)
+    assert wanted <= len(before) < rows, "it died too late to show anything"
+    async with api_process(shared_kafka, "second") as second:
+        answer = await second.upload("spring", people(rows), key="a key")
+        assert (answer.status, answer.json["batch"], answer.json["accepted"]) == (202, batch_id("a key"), rows)
+        other = await second.upload("spring", people(rows - 1), key="a key")
+        assert (other.status, other.kind) == (422, "idempotency-key-reused")
+    after = await ids(shared_kafka)
+    assert set(after) == {message_id("spring", batch_id("a key"), row) for row in range(1, rows + 1)}
+    assert set(before) <= set(after)
+    assert len(await registrations(shared_kafka, BatchRegistered)) == 1
+    assert len(await registrations(shared_kafka, CampaignRegistered)) == 1
+    if send:
+        async with desk() as provider:
+            settings = sending(shared_kafka, provider.url)
+            async with sender(settings):
+                await answered(settings, rows)
+        assert Counter(provider.calls) == Counter({str(FIRST + row): 1 for row in range(1, rows + 1)})
+
+
+async def test_two_processes_that_get_a_key_at_once_make_one_batch(shared_kafka: Settings) -> None:
+    """Same content: the same answer and each message once. Other content: one wins, the other is told 422."""
+    rounds = 12
+    async with api_process(shared_kafka, "1") as one, api_process(shared_kafka, "2") as two:
+        for n in range(rounds):
+            same = [{"to": str(FIRST + 10 * n + row)} for row in range(5)]
+            answers = await asyncio.gather(*(api.submit(f"same-{n}", same, key=f"same-{n}") for api in (one, two)))
+            assert [answer.status for answer in answers] == [202, 202]
+            assert answers[0].body == answers[1].body
+        winners = set()
+        for n in range(rounds):
+            left, right = ([str(FIRST + 1_000 * side + n)] for side in (1, 2))
+            of_two = await asyncio.gather(
+                one.submit(f"other-{n}", left, key=f"other-{n}"), two.submit(f"other-{n}", right, key=f"other-{n}")
+            )
+            statuses = [answer.status for answer in of_two]
+            assert sorted(statuses) == [202, 422]
+            assert of_two[statuses.index(422)].kind == "idempotency-key-reused"
+            winners |= {(f"other-{n}", *(left, right)[statuses.index(202)])}
+    found = [event.data for event in await events(shared_kafka, SEND_REQUESTS)]
+    assert {(data.campaign_id, data.to) for data in found if data.campaign_id.startswith("other")} == winners  # type: ignore[union-attr]
+    expected = {message_id(f"same-{n}", batch_id(f"same-{n}"), row) for n in range(rounds) for row in range(1, 6)}
+    assert {data.message_id for data in found if data.campaign_id.startswith("same")} == expected  # type: ignore[union-attr]
+    written = Counter(data.batch for data in await registrations(shared_kafka, BatchRegistered))
+    assert len(written) == 2 * rounds
+    assert max(written.values()) == 2, "no round was a race: neither process registered without knowing of the other"
+
+
+async def test_the_same_command_again_sends_once_whatever_ended_the_first(
+    shared_kafka: Settings, tmp_path: Path
+) -> None:
+    """`send` killed -9 in the middle, then run twice at once, then again: one batch, each message once."""
+    rows = 10_000
+    (tmp_path / "people.csv").write_bytes(people(rows))
+    env = environment(tmp_path / "data", RECIPIENT_PEPPER=PEPPER, PARTITIONS=str(shared_kafka.partitions)) | {
+        "KAFKA_BOOTSTRAP_SERVERS": str(shared_kafka.kafka.bootstrap_servers)
+    }
+    command = ("send", "spring", "--sender", "60856", "--text", TEXT, "--recipients", "people.csv")
+    process = await asyncio.create_subprocess_exec(*COMMAND, *command, env=env, cwd=tmp_path)
+    await asyncio.wait_for(until_some(shared_kafka, 1), 60)
+    process.kill()
+    await process.wait()
+    before = await ids(shared_kafka)
+    assert 0 < len(before) < rows, "it died too late to show anything"
+
+    async def again(*more: str) -> Ended:
+        return await sendledger(*command, *more, env=env, directory=tmp_path)
+
+    for ended in (*await asyncio.gather(again(), again()), await again()):
+        assert ended.code == 0, ended
+        assert f"{rows} accepted, 0 refused" in ended.out
+        assert f"UCS-2, 1 part a message, {rows} in all; not in GSM-7: – (U+2013 EN DASH)" in ended.out
+    (registered,) = await registrations(shared_kafka, BatchRegistered)
+    after = await ids(shared_kafka)
+    assert set(after) == {message_id("spring", registered.batch, row) for row in range(1, rows + 1)}
+    moved = await again("--expires", "2099-01-01T00:00:00Z")
+    assert (moved.code, "--again" in moved.err) == (2, True)
+    assert len(await registrations(shared_kafka, BatchRegistered)) == 1
+    await eventually(lambda: process.returncode == -9, what="the first one was killed")
