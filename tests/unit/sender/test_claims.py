@@ -12,11 +12,13 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
+from sendledger.agents.sender import Sender
 from sendledger.agents.sender_calls import Calls, Claimed
 from sendledger.agents.sender_claims import Claims, Requests
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_metrics import SenderMetrics
+from sendledger.domain.pace import Pace
 from sendledger.edges.failpoints import Failpoint
 from sendledger.edges.provider import Call
 from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
@@ -129,3 +131,25 @@ async def test_claims_of_a_partition_that_was_lost_call_nothing(tmp_path: Path) 
         it.it.partition.abandon()
         await until(lambda: not it.calls.active, "they are given up", timeout=5)
         assert it.ready == []
+
+
+async def test_a_partition_is_given_up_only_when_nothing_of_it_is_in_hand(tmp_path: Path) -> None:
+    """Else the next owner would find claims that nobody answers: messages in doubt for no reason."""
+    it = worker(tmp_path, log_of(1))
+    it.read()
+    followed: list[set[int]] = []
+    kit = SimpleNamespace(pace=Pace(1.0), settings=SimpleNamespace(partitions=8), wake=asyncio.Event())
+    journal = SimpleNamespace(follow=lambda partitions: followed.append(set(partitions)))
+    claims = SimpleNamespace(partitions={3: it.partition})
+    owner = Sender(cast("Any", kit), cast("Any", journal), cast("Any", claims), "one log")
+    it.partition.take_in_hand()
+    revoked = asyncio.create_task(owner.revoked([3]))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not revoked.done()
+    assert it.picked() == []
+    assert it.partition.message("m0").message_id == "m0"
+    it.partition.let_go()
+    await revoked
+    assert claims.partitions == {}
+    assert followed == [set()]
