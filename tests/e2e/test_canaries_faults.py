@@ -211,5 +211,5 @@ async def test_a_sender_does_not_start_with_an_address_that_gives_the_key_away(u
     env = environment(tmp_path / "data", PROVIDER_URL=url, PROVIDER_API_KEY=KEY)
     async with running("refused", "run", "sender", env=env, directory=tmp_path) as program:
         assert await asyncio.wait_for(program.process.wait(), 60) == 2
-    assert program.err.startswith("SENDLEDGER_PROVIDER_URL: must ")
+    assert program.err.startswith("sendledger: SENDLEDGER_PROVIDER_URL: must ")
     assert KEY not in program.err + program.out
