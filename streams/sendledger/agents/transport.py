@@ -2,12 +2,11 @@
 
 What differs from the stock driver, each because of something read in its sources:
 - `getmany` yields a `Batch` a partition; decoding is left to whoever folds it.
-- Where reading starts is asked for (`Intake.seek`), never taken from the group's committed offsets; what is committed
-  is only a hint for those who monitor the group, so a failed commit is no error.
+- Where reading starts is asked for (`Intake.seek`). What is committed is a hint for monitors; failing is no error.
 - The assignor is Faust's own (partitions of all topics together), never the round robin that Faust falls back to.
 - Batches are chained (`start`, `next`): Faust may drop queued messages at a rebalance, and the hole must be seen.
-- Faust's bookkeeping of read and acknowledged offsets is switched off: it is made for single records.
-- A crash of any of Faust's services is reported (`Intake.fail`): without Faust's own worker nobody would notice.
+- Faust's bookkeeping of read and acknowledged offsets is off: it is made for single records.
+- A crash of any of Faust's services is reported (`Intake.fail`): nobody else would notice.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class _NoOffsets(dict[Any, Any]):
         return None
 
     def __setitem__(self, _key: object, _offset: object) -> None:
-        """Nothing to remember."""
+        pass
 
 
 class _DaemonThread(WorkerThread):
@@ -260,8 +259,7 @@ class BatchConsumer(stock.Consumer):
     def on_buffer_full(self, tp: TP) -> None:
         """Nothing: a full queue already blocks the fetcher; the stock way sleeps a second when all queues are full."""
 
-    def on_buffer_drop(self, tp: TP) -> None:
-        """As `on_buffer_full`."""
+    on_buffer_drop = on_buffer_full
 
 
 class _Transport(stock.Transport):
@@ -292,8 +290,7 @@ class BatchFaust(faust.App):
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)
 
-    def _new_producer_transport(self) -> _Transport:
-        return self._new_transport()
+    _new_producer_transport = _new_transport
 
     def _create_directories(self) -> None:
         """No tables, no directories."""
