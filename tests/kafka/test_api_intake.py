@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -255,35 +254,6 @@ async def test_a_submission_stays_good_when_its_time_has_passed(log_: Settings, 
         intake._now = lambda: datetime(2026, 11, 22, 13, tzinfo=UTC)
         assert await intake.submit(given, key=name, by="user:test") == first
     assert isinstance(first, Answer)
-
-
-async def test_a_batch_stays_with_the_region_of_its_registration(log_: Settings, name: str) -> None:
-    """Another default region does not send a row's message to another number, nor rows that were refused before."""
-    terms, rows = terms_of(log_), ("0151 23456789", A)
-    for region, key, accepted in (("DE", name, 2), (None, f"{name}-2", 1)):
-        given = submission(key, *rows)
-        async with joined(log_.kafka, replace(terms, region=region)) as intake:
-            first = await intake.submit(given, key=key, by="user:test")
-        async with joined(log_.kafka, replace(terms, region="AT")) as intake:
-            assert await intake.submit(given, key=key, by="user:test") == first
-        assert isinstance(first, Answer)
-        assert first.accepted == accepted
-    assert {data.to for data in await requested(log_, name)} == {A, "4915123456789"}
-
-
-async def test_two_regions_that_race_for_a_key(log_: Settings, name: str) -> None:
-    """Of two writers with other regions and one key at once the winner's region counts for both."""
-    terms, given = terms_of(log_), submission(name, "0151 23456789")
-    async with (
-        joined(log_.kafka, replace(terms, region="DE")) as one,
-        joined(log_.kafka, replace(terms, region="AT")) as two,
-    ):
-        answers = await asyncio.gather(*(intake.submit(given, key=name, by="user:test") for intake in (one, two)))
-    assert answers[0] == answers[1]
-    (winner, *others) = [data for data in await ordered(log_, name) if isinstance(data, BatchRegistered)]
-    assert len(others) == 1, "no race: the second one knew of the first"
-    country = {"DE": "49", "AT": "43"}[winner.region or ""]
-    assert {data.to[:2] for data in await requested(log_, name)} == {country}
 
 
 async def test_the_cli_and_the_api_share_one_way(api: RunningApi, name: str) -> None:
