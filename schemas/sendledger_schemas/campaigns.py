@@ -29,13 +29,17 @@ class CampaignRegistered(CampaignEvent):
 
 
 class BatchRegistered(CampaignEvent):
-    """One POST or file, written before its requests. The first one of an idempotency key in log order wins."""
+    """One POST or file, written before its requests. The first one of an idempotency key in log order wins.
+
+    `region`: of its numbers with a leading 0 (ISO 3166, empty if none was set); absent in older events.
+    """
 
     TYPE: ClassVar[str] = "sendledger.batch-registered.v1"
 
     batch: Id
     body_sha256: str
     rows: Annotated[int, Field(ge=0)]
+    region: str | None = None
 
 
 class CampaignPaused(CampaignEvent):

@@ -1,7 +1,7 @@
 """The count of parts beside a program that others wrote for the same purpose (npm: sms-segments-calculator).
 
 The oracle also keeps together two code points that are one sign to the eye (e and its accent), which no standard asks
-for and no phone needs; with them it may count a part more. So it is asked both ways: as it is, and by code points.
+for and no phone needs; with them it counts otherwise. So it is asked both ways: as it is, and by code points.
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ def compare(oracle: Ask, texts: list[str]) -> int:
     for text, one in zip(texts, said, strict=True):
         found = parts_of(text)
         assert (found.encoding, found.count) == (one.encoding, one.by_code_points), ascii(text)
-        assert found.count <= one.by_signs <= found.count + 1, ascii(text)
         assert found.count == one.by_signs or not one.alone, ascii(text)
         assert bool(not_gsm7(text)) is (one.encoding == "UCS-2")
     return sum(one.alone for one in said)
@@ -110,7 +109,7 @@ texts = runs_of(st.sampled_from(BASIC + EXTENSION)) | runs_of(characters) | st.t
 
 
 @settings(max_examples=200)
-@example(["a\r\nb" * 60])
+@example(["a\r\nb" * 60, "0" * 71 + "\u0300" * 64])
 @given(st.lists(texts, min_size=1, max_size=20))
 def test_any_text(oracle: Ask, texts: list[str]) -> None:
     """Whatever the text, encoding and parts are the oracle's."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,12 @@ import pytest
 from aiokafka import TopicPartition
 
 from sendledger.config import Settings
+from sendledger.domain.submission import Submission, from_json
+from sendledger.edges.intake import Answer, joined, terms_of
 from sendledger.edges.kafka import consumer
 from sendledger_schemas.campaigns import BatchRegistered, CampaignRegistered
 from sendledger_schemas.ids import batch_id, message_id
+from sendledger_schemas.requests import SendRequested
 from sendledger_schemas.topics import CAMPAIGNS, SEND_REQUESTS
 from tests.support.api import TEXT, events
 from tests.support.api_process import api_process
@@ -44,7 +49,7 @@ async def until_some(settings: Settings, wanted: int) -> None:
 
 async def ids(settings: Settings) -> Counter[str]:
     """How often each message is asked for on the log."""
-    return Counter(event.data.message_id for event in await events(settings, SEND_REQUESTS))  # type: ignore[union-attr]
+    return Counter(data.message_id for data in await requested(settings))
 
 
 async def registrations(settings: Settings, kind: type[Any]) -> list[Any]:
@@ -52,7 +57,20 @@ async def registrations(settings: Settings, kind: type[Any]) -> list[Any]:
     return [event.data for event in await events(settings, CAMPAIGNS) if isinstance(event.data, kind)]
 
 
-@pytest.mark.parametrize(("rows", "send"), [(20_000, LONG), (6_000, True)])
+async def requested(settings: Settings) -> list[SendRequested]:
+    """The data of all requests on the log."""
+    return [event.data for event in await events(settings, SEND_REQUESTS) if isinstance(event.data, SendRequested)]
+
+
+def submission(campaign: str, *recipients: str) -> Submission:
+    """A submission as the API reads it."""
+    body = {"sender": "60856", "text": TEXT, "recipients": recipients}
+    found = from_json(campaign, json.dumps(body).encode())
+    assert isinstance(found, Submission)
+    return found
+
+
+@pytest.mark.parametrize(("rows", "send"), [(20_000, LONG), (5_000, True)])
 async def test_a_post_that_dies_in_the_middle_is_completed_by_the_same_post(
     shared_kafka: Settings, rows: int, *, send: bool
 ) -> None:
@@ -105,10 +123,10 @@ async def test_two_processes_that_get_a_key_at_once_make_one_batch(shared_kafka:
             assert sorted(statuses) == [202, 422]
             assert of_two[statuses.index(422)].kind == "idempotency-key-reused"
             winners |= {(f"other-{n}", *(left, right)[statuses.index(202)])}
-    found = [event.data for event in await events(shared_kafka, SEND_REQUESTS)]
-    assert {(data.campaign_id, data.to) for data in found if data.campaign_id.startswith("other")} == winners  # type: ignore[union-attr]
+    found = await requested(shared_kafka)
+    assert {(data.campaign_id, data.to) for data in found if data.campaign_id.startswith("other")} == winners
     expected = {message_id(f"same-{n}", batch_id(f"same-{n}"), row) for n in range(rounds) for row in range(1, 6)}
-    assert {data.message_id for data in found if data.campaign_id.startswith("same")} == expected  # type: ignore[union-attr]
+    assert {data.message_id for data in found if data.campaign_id.startswith("same")} == expected
     written = Counter(data.batch for data in await registrations(shared_kafka, BatchRegistered))
     assert len(written) == 2 * rounds
     assert max(written.values()) == 2, "no round was a race: neither process registered without knowing of the other"
@@ -117,7 +135,7 @@ async def test_two_processes_that_get_a_key_at_once_make_one_batch(shared_kafka:
 async def test_the_same_command_again_sends_once_whatever_ended_the_first(
     shared_kafka: Settings, tmp_path: Path
 ) -> None:
-    """`send` killed -9 in the middle, then run twice at once, then again: one batch, each message once."""
+    """`send` killed -9 in the middle, then run twice at once: one batch, each message once."""
     rows = 10_000
     (tmp_path / "people.csv").write_bytes(people(rows))
     env = environment(tmp_path / "data", RECIPIENT_PEPPER=PEPPER, PARTITIONS=str(shared_kafka.partitions)) | {
@@ -134,7 +152,7 @@ async def test_the_same_command_again_sends_once_whatever_ended_the_first(
     async def again(*more: str) -> Ended:
         return await sendledger(*command, *more, env=env, directory=tmp_path)
 
-    for ended in (*await asyncio.gather(again(), again()), await again()):
+    for ended in await asyncio.gather(again(), again()):
         assert ended.code == 0, ended
         assert f"{rows} accepted, 0 refused" in ended.out
         assert f"UCS-2, 1 part a message, {rows} in all; not in GSM-7: – (U+2013 EN DASH)" in ended.out
@@ -145,3 +163,30 @@ async def test_the_same_command_again_sends_once_whatever_ended_the_first(
     assert (moved.code, "--again" in moved.err) == (2, True)
     assert len(await registrations(shared_kafka, BatchRegistered)) == 1
     await eventually(lambda: process.returncode == -9, what="the first one was killed")
+
+
+async def test_a_batch_stays_with_the_region_of_its_registration(shared_kafka: Settings) -> None:
+    """Another default region, then or in a race, sends no row's message to another number, and no refused row."""
+    terms, rows = terms_of(shared_kafka), ("0151 23456789", str(FIRST))
+    for region, key, accepted in (("DE", "germany", 2), (None, "nowhere", 1)):
+        given = submission(key, *rows)
+        async with joined(shared_kafka.kafka, replace(terms, region=region)) as intake:
+            first = await intake.submit(given, key=key, by="user:test")
+        async with joined(shared_kafka.kafka, replace(terms, region="AT")) as intake:
+            assert await intake.submit(given, key=key, by="user:test") == first
+        assert isinstance(first, Answer)
+        assert first.accepted == accepted
+    assert {data.to for data in await requested(shared_kafka)} == {str(FIRST), "4915123456789"}
+    given = submission("race", "0151 23456789")
+    async with (
+        joined(shared_kafka.kafka, replace(terms, region="DE")) as one,
+        joined(shared_kafka.kafka, replace(terms, region="AT")) as two,
+    ):
+        answers = await asyncio.gather(*(intake.submit(given, key="a key", by="user:test") for intake in (one, two)))
+    assert answers[0] == answers[1]
+    registered = await registrations(shared_kafka, BatchRegistered)
+    (winner, *others) = [data for data in registered if data.campaign_id == "race"]
+    assert len(others) == 1, "no race: the second one knew of the first"
+    country = {"DE": "49", "AT": "43"}[winner.region or ""]
+    in_race = [data for data in await requested(shared_kafka) if data.campaign_id == "race"]
+    assert {data.to[:2] for data in in_race} == {country}

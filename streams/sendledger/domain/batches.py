@@ -11,13 +11,17 @@ from sendledger_schemas.envelope import Event
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The winner. `digest` tells whether another submission under the same key is the same one."""
+    """The winner. `digest` tells whether another submission under the same key is the same one.
+
+    `region`: the one by which its numbers were read ("": none); None if its event does not tell.
+    """
 
     campaign_id: str
     digest: str
     rows: int
     at: datetime
     offset: int
+    region: str | None = None
 
 
 @dataclass(slots=True)
@@ -30,4 +34,6 @@ class Batches:
         """One step; later registrations of a known batch, and all other events, change nothing."""
         data = event.data
         if isinstance(data, BatchRegistered) and data.batch not in self.first:
-            self.first[data.batch] = Batch(data.campaign_id, data.body_sha256, data.rows, event.time, offset)
+            self.first[data.batch] = Batch(
+                data.campaign_id, data.body_sha256, data.rows, event.time, offset, data.region
+            )

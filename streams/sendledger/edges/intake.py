@@ -143,6 +143,10 @@ class Intake:
             won = known or await self._register(submission, batch, digest, rows=len(outcome.accepted), by=by)
             if won.digest != digest:
                 return KeyReused(batch)
+            if known is None and self._region(won) != self._terms.region:
+                outcome = await self._check(submission, won)
+                if isinstance(outcome, Faults):
+                    return outcome
             await self._write(submission, outcome, batch, won, again=known is not None)
             return _answer(batch, outcome)
 
@@ -153,9 +157,16 @@ class Intake:
             return KeyReused(batch)
         if known is None and self._campaigns.control.standing(submission.campaign_id) == "cancelled":
             return Cancelled(submission.campaign_id)
-        # Judged at the time of the registration: what was not yet past then is not past when the same comes again.
-        now = known.at if known is not None else self._now()
-        return await asyncio.to_thread(check, submission, region=self._terms.region, now=now)
+        return await self._check(submission, known)
+
+    async def _check(self, submission: Submission, batch: Batch | None) -> Checked | Faults:
+        # Judged at the time and by the region of the registration: what was not yet past then is not past when the
+        # same comes again, and a row's message never goes to another number because a setting was changed.
+        now = batch.at if batch is not None else self._now()
+        return await asyncio.to_thread(check, submission, region=self._region(batch), now=now)
+
+    def _region(self, batch: Batch | None) -> str | None:
+        return self._terms.region if batch is None or batch.region is None else batch.region or None
 
     async def _register(self, submission: Submission, batch: str, digest: str, *, rows: int, by: str) -> Batch:
         campaign_id, now = submission.campaign_id, self._now()
@@ -163,7 +174,10 @@ class Intake:
             ref = campaign_ref(submission)
             registered = CampaignRegistered(campaign_id=campaign_id, campaign_ref=ref, by=by)
             await self._order(_event(registered, campaign_id, at=now), campaign_id)
-        data = BatchRegistered(campaign_id=campaign_id, batch=batch, body_sha256=digest, rows=rows, by=by)
+        region = self._terms.region or ""
+        data = BatchRegistered(
+            campaign_id=campaign_id, batch=batch, body_sha256=digest, rows=rows, by=by, region=region
+        )
         offset = await self._order(_event(data, batch, digest, at=now), campaign_id)
         async with asyncio.timeout(_READ_BACK):
             await self._reached(CAMPAIGNS, 0, offset)

@@ -110,6 +110,17 @@ def test_a_submission_that_cannot_be_is_refused_before_kafka(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_the_parts_are_shown_before_anything_is_sent(verb: Verb, tmp_path: Path, more: tuple[str, ...]) -> None:
+    """What a text costs stands on the screen before Kafka is asked, also if Kafka is away then; the text does not."""
+    (tmp_path / "data").mkdir()
+    running.announce(tmp_path / "data", bootstrap_servers="127.0.0.1:9", embedded=True, urls={})
+    code, out, _ = verb(*("Zażółć 1" if argument == "Hello" else argument for argument in SEND), *more)
+    assert code == 2
+    assert out.startswith("UCS-2, 1 part a message, 1 in all; not in GSM-7: ż (U+017C ")
+    assert "Za" not in out
+
+
 @pytest.mark.parametrize(("option", "value"), [("--at", "tomorrow"), ("--at", "2026-05-01T09:00"), ("--expires", "x")])
 def test_a_time_without_its_offset_is_refused(verb: Verb, option: str, value: str) -> None:
     """A time that could mean two moments is refused under the name of its option."""

@@ -28,6 +28,16 @@ def test_the_first_in_log_order_wins() -> None:
     assert batches.first == {"b": Batch("spring", "one", 3, NOW, 7)}
 
 
+def test_the_region_is_the_first_ones() -> None:
+    """The numbers of a batch are read as they were when it was registered; events of before do not tell how."""
+    batches = Batches()
+    for offset, region in enumerate((None, "DE", "")):
+        data = BatchRegistered(campaign_id="c", batch=f"b{region}", body_sha256="x", rows=1, by="b", region=region)
+        for late in (data, data.model_copy(update={"region": "AT"})):
+            batches.evolve(offset, event(late, id="e", source="test", time=NOW))
+    assert [batches.first[key].region for key in ("bNone", "bDE", "b")] == [None, "DE", ""]
+
+
 def test_other_events_are_none_of_its_business() -> None:
     """A pause between registrations changes nothing."""
     batches = Batches()

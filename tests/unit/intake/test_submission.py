@@ -66,6 +66,12 @@ def test_a_recipient_of_another_shape_is_refused_alone(item: object, field: str,
     assert good(recipients=["1", item, "2"]).rows == (Row(1, "1"), Refused(2, field, reason), Row(3, "2"))
 
 
+def test_an_operator_of_blanks_is_none() -> None:
+    """Blanks around an operator are not part of it, and blanks alone are no operator: SPID must not be empty."""
+    rows = good(recipients=[{"to": "1", "operator_id": " \u00a0"}, {"to": "2", "operator_id": " 77 "}]).rows
+    assert rows == (Row(1, "1"), Row(2, "2", None, "77"))
+
+
 FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"sender": None}, "sender", "Input should be a valid string"),
     ({"text": 5}, "text", "Input should be a valid string"),
