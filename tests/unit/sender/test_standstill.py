@@ -39,6 +39,24 @@ async def test_a_pause_of_somebody_else_does_not_outlive_its_resume() -> None:
     assert control.standing("c1") == "open"
 
 
+def test_calls_that_end_alike_write_one_pause() -> None:
+    """While ours is on its way, or on the log and not read yet, there is no second; once it was lifted there may be."""
+    control = ControlLog(cast("Any", None), asyncio.Event())
+    control.halt("c1")
+    assert control.may_write("c1")
+    control.halt("c1")
+    assert not control.may_write("c1")
+    control.halted_at("c1", 0)
+    control.halt("c1")
+    assert not control.may_write("c1")
+    assert control.may_write("c2")
+    ordered(control, 0, CampaignPaused(campaign_id="c1", by="sender", automatic=True))
+    ordered(control, 1, CampaignResumed(campaign_id="c1", by="ann"))
+    control.halted_at("c1", 0)
+    assert control.standing("c1") == "open"
+    assert control.may_write("c1")
+
+
 def test_a_clock_set_back_loses_nobody(tmp_path: Path) -> None:
     """What was due before a restart and is not due after it waits, and goes when its time comes again."""
     log = Log()
