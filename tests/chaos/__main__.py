@@ -1,7 +1,7 @@
-"""`make chaos-sender`: so many rounds, several at once on brokers of their own; the last line is JSON, exit code 1 on violations.
+"""`make chaos-sender`: so many rounds, several at once, each on a broker of its own; the last line is JSON.
 
-A round's line names what was done in it; a violation names seed, round and message. `--seed 7 --first 12 --rounds 1`
-plays the plan of round 12 once more.
+The exit code is 1 if anything is wrong. A round's line names what was done in it; a violation names seed, round and
+message. `--seed 7 --first 12 --rounds 1` plays the plan of round 12 once more.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sendledger.config import Settings
 from sendledger.edges import system_record, topics
 from sendledger.edges.kafka import admin
-from sendledger.config import Settings
 from sendledger_schemas.topics import CAMPAIGNS, FOLD_SOURCES, SUPPRESSIONS
 from tests.chaos.hands import Nursery, nursery
 from tests.chaos.judge import Verdict
@@ -134,7 +134,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="number of the first round (0)")
-    parser.add_argument("--lanes", type=int, default=2, help="rounds at once (2)")
+    parser.add_argument("--lanes", type=int, default=3, help="rounds at once (3)")
     parser.add_argument("--messages", type=int, default=520, help="in each round (520)")
     with contextlib.suppress(KeyboardInterrupt):
         return asyncio.run(_main(parser.parse_args()))

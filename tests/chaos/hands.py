@@ -43,13 +43,18 @@ class Hand:
         return f"{socket.gethostname()}-{self.pid}"
 
     @property
-    def is_stopped(self) -> bool:
-        """Whether a signal has stopped it."""
+    def state(self) -> str:
+        """The letter that the kernel has for its state; nothing if it is gone."""
         try:
             stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
-            return False
-        return stat.rpartition(")")[2].split()[0] == "T"
+            return ""
+        return stat.rpartition(")")[2].split()[0]
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it."""
+        return self.state == "T"
 
     @property
     def was_struck(self) -> bool:
@@ -75,6 +80,11 @@ class Hand:
         """The hard way."""
         self.killed = True
         self.send(signal.SIGKILL)
+
+    def say_where(self) -> None:
+        """Let it write into its log what its tasks wait for, and where its threads are."""
+        self.send(signal.SIGUSR1)
+        self.send(signal.SIGUSR2)
 
     def stop(self) -> None:
         """Stop it where it is."""

@@ -23,18 +23,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sendledger.domain.settled import Facts, bucket
 from sendledger.simulator.entries import Submission, from_line
 from sendledger_schemas.requests import SendRequested
+from tests.chaos.done import Done, Hold
+from tests.chaos.hands import Hand
 from tests.chaos.plan import ACCOUNT
 from tests.chaos.provider import Provider
 from tests.support.sender_truth import Ours, sha256_of
-
-if TYPE_CHECKING:
-    from tests.chaos.hands import Hand
-    from tests.chaos.round import Done, Hold
 
 HOLDS_WITHIN = 1.0
 _WAKING = 0.5

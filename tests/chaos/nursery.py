@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import faulthandler
 import json
 import os
 import random
@@ -74,16 +75,28 @@ def _bear(order: dict[str, Any]) -> int:
     os._exit(_live(order))
 
 
+async def _be_a_sender(order: dict[str, Any]) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _say_where)
+    await run(load(json.dumps(order["settings"])), lambda: _say("ready", os.getpid()))
+
+
+def _say_where() -> None:
+    """What each task waits for, into the log: of a sender that does not end."""
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
+
+
 def _live(order: dict[str, Any]) -> int:
     """The life of a child; its exit code."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 2)
+    faulthandler.register(signal.SIGUSR2, file=sys.stderr)
     os.environ["SENDLEDGER_FAILPOINT"] = order["arm"]
     random.seed()
     try:
-        asyncio.run(run(load(json.dumps(order["settings"])), lambda: _say("ready", os.getpid())))
+        asyncio.run(_be_a_sender(order))
     except BaseException:  # noqa: BLE001 — what ends a process is its exit code and its last words
         traceback.print_exc()
         return 1
