@@ -4,6 +4,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
 SEEDS ?= 1 2 3
+SEED ?=
+ROUNDS ?= 40
 
 .PHONY: help setup demo test check static quick chaos bench bench-sender bench-latency bench-restart bench-scale format lock clean
 
@@ -34,10 +36,11 @@ static: setup
 	@$(BIN)/python -m sendledger_schemas.generate --check
 	@infra/check_core.sh
 
-.PHONY: chaos-demo chaos-workers
-chaos: setup ## The long rounds of both below; a failure names its seed (SEEDS="1 2 3", ARGS="--messages 3000")
+.PHONY: chaos-demo chaos-workers chaos-sender
+chaos: setup ## The long rounds of the three below; the last line is JSON (SEEDS="1 2 3" SEED=7 ROUNDS=200, ARGS="--messages 3000")
 	@$(MAKE) --no-print-directory chaos-demo
 	@$(MAKE) --no-print-directory chaos-workers ARGS=
+	@$(MAKE) --no-print-directory chaos-sender ARGS=
 
 chaos-demo: setup ## Demos whose roles are killed in the middle, one for each seed (SEEDS="1 2 3", ARGS="--messages 3000")
 	@for seed in $(SEEDS); do $(BIN)/sendledger demo --kill --seed $$seed $(ARGS) || exit 1; done
@@ -46,6 +49,9 @@ chaos-workers: setup ## Folds and senders killed, paused, sent to and fro, block
 	@CHAOS=long $(BIN)/pytest --capture=no \
 		tests/kafka/test_{chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,idempotent_posts,unreadable}.py \
 		tests/kafka/test_sender_{steps,halts,orders,pace}.py $(ARGS)
+
+chaos-sender: setup ## Random kills, stops, orders and provider faults, 3 senders, 520 messages a round; the last line is JSON (SEED=7 ROUNDS=200)
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: setup ## Measure sender, receiver and fold; the last line is JSON
 	@$(BIN)/python -m tests.bench $(ARGS)

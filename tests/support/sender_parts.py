@@ -113,10 +113,11 @@ class Parts:
 
 
 @asynccontextmanager
-async def running(directory: Path, log: Log) -> AsyncIterator[Parts]:
-    """Parts whose calls run."""
-    it = worker(directory, log)
-    it.read()
+async def running(directory: Path, log: Log, it: Worker | None = None) -> AsyncIterator[Parts]:
+    """Parts whose calls run, around a worker that has read everything; `it`: this one, as far as it is."""
+    if it is None:
+        it = worker(directory, log)
+        it.read()
     parts = Parts(it, ControlLog(cast("Any", None), asyncio.Event()))
     parts.known()
     task = asyncio.create_task(parts.calls.run())

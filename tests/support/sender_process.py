@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ _ROOT = Path(__file__).parents[2]
 _PASSED_ON = {"provider_url", "send_rate", "provider_timeout", "partitions", "sender_concurrency", "session_timeout"}
 
 
-def _dump(settings: Settings, crash_margin: float | None) -> bytes:
+def dump(settings: Settings, crash_margin: float | None) -> bytes:
+    """The settings as one line that `load` reads."""
     plain: dict[str, Any] = {
         "bootstrap_servers": settings.kafka.bootstrap_servers,
         "data_dir": str(settings.data_dir),
@@ -38,7 +40,8 @@ def _dump(settings: Settings, crash_margin: float | None) -> bytes:
     return json.dumps(plain).encode() + b"\n"
 
 
-def _load(raw: str) -> Settings:
+def load(raw: str) -> Settings:
+    """The settings of such a line; its margin holds in this process from now on."""
     given: dict[str, Any] = json.loads(raw)
     if (margin := given.pop("crash_margin")) is not None:
         rules.CRASH_MARGIN = int(margin * rules.SECOND)  # type: ignore[misc]  # final for everybody but tests
@@ -66,7 +69,7 @@ async def spawn(
         )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(_dump(settings, crash_margin))
+    process.stdin.write(dump(settings, crash_margin))
     await process.stdin.drain()
     await process.stdout.readline()
     return process
@@ -79,17 +82,22 @@ async def kill(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def _main() -> None:
+async def run(settings: Settings, ready: Callable[[], None]) -> None:
+    """Be a sender until SIGTERM; `ready` is called once, also if it never becomes that. Errors: what ends it."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     life = Life()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.stop.set)
-    role = asyncio.create_task(serve(_load(sys.stdin.readline()), life))
-    ready = asyncio.create_task(life.ready.wait())
-    await asyncio.wait({role, ready}, return_when=asyncio.FIRST_COMPLETED)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    role = asyncio.create_task(serve(settings, life))
+    told = asyncio.create_task(life.ready.wait())
+    await asyncio.wait({role, told}, return_when=asyncio.FIRST_COMPLETED)
+    ready()
     await role
 
 
+def _say_ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    asyncio.run(_main())
+    asyncio.run(run(load(sys.stdin.readline()), _say_ready))

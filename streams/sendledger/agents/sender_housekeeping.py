@@ -59,6 +59,8 @@ class Housekeeping:
                     if dead(opened.at, now, deadline) and self._is_nobodys((message_id, opened.attempt))
                 ]
         for partition, message_id, attempt in found[:_DEAD_AT_ONCE]:
+            if partition.closing:
+                continue  # it was given up while the doubts before this one were written; its store may be closed
             self._declared.add((message_id, attempt))
             message = partition.message(message_id)
             data = SendUnanswered(

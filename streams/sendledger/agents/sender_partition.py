@@ -7,7 +7,7 @@ store is a function of the log, and losing it costs time and nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from sendledger.agents.decoding import belongs, is_keyed
@@ -70,6 +70,7 @@ class Partition:
         self._targets = targets
         self._expiry = default_expiry
         self._readers: list[tuple[int, asyncio.Future[None]]] = []
+        self._latest = 0
         for opened in self.opened.values():
             self.queue.took_off(opened.recipient_id)
 
@@ -104,6 +105,7 @@ class Partition:
             if record.offset > cursor:
                 raise HoleError(f"{topic}/{self.number}: {record.offset} came, {cursor} was expected")
             cursor = record.offset + 1
+            self._latest = max(self._latest, record.timestamp * _MICROS)
             if (fact := self._decode(topic, record)) is not None:
                 known.append((record.offset, record.timestamp * _MICROS, fact))
         if cursor == self.cursors[topic]:
@@ -131,23 +133,34 @@ class Partition:
         names = list(dict.fromkeys(fact.data.message_id for _, _, fact in known))
         before = dict(zip(names, self.store.messages(names), strict=True))
         after: dict[str, Message] = {}
-        claims: dict[str, Opened] = {}
+        claims: dict[tuple[str, int], Opened] = {}
         for offset, at, fact in known:
             data = fact.data
             name = data.message_id
             after[name] = evolve(after.get(name) or before[name] or initial(fact), offset, fact)
             if isinstance(fact, facts.Started) and offset == _claimed(after[name], fact.data.attempt):
-                claims[name] = Opened(data.recipient_id, fact.data.attempt, offset, at)
-        return [self._change(before[name], message, claims.get(name)) for name, message in after.items()]
+                claims[name, fact.data.attempt] = Opened(data.recipient_id, fact.data.attempt, offset, at)
+        return [self._change(before[name], message, claims) for name, message in after.items()]
 
-    def _change(self, before: Message | None, message: Message, claim: Opened | None) -> Change:
+    def _change(self, before: Message | None, message: Message, claims: Mapping[tuple[str, int], Opened]) -> Change:
         was = None if before is None else place(before, self._expiry)
         now = place(message, self._expiry)
         opened = None
         if isinstance(now, Open):
             known = self.opened.get(message.message_id)
-            opened = known if known is not None and known.attempt == now.attempt else claim
+            if known is None or known.attempt != now.attempt:
+                known = claims.get((message.message_id, now.attempt))
+            opened = known or self._read_before(message, now.attempt)
         return Change(message, was, now, opened)
+
+    def _read_before(self, message: Message, attempt: int) -> Opened:
+        """A claim that was read before the end of the attempt before it: topics are read side by side.
+
+        When the broker appended it is not kept; not after the newest that was read since, nor long after its own time.
+        """
+        claim = message.attempts[attempt].claim
+        assert claim is not None  # noqa: S101 — an attempt is open because it was claimed
+        return Opened(message.recipient_id, attempt, claim.offset, max(self._latest, claim.at))
 
     def _moved(self, change: Change) -> None:
         message, was, now = change.message, change.before, change.now

@@ -30,7 +30,7 @@ from sendledger.domain.message import Message
 from sendledger.domain.sending import Open, Place, Queued
 from sendledger.edges.state_store import DAMAGED, DamagedStoreError, StoreError, told, unlogged
 
-LAYOUT = 1
+LAYOUT = 2
 LOCK_WAIT = 10.0
 """Seconds for which a store that another process still holds is asked for again."""
 

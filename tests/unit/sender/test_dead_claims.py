@@ -7,10 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from sendledger.agents.sender_control import ControlLog
 from sendledger.agents.sender_housekeeping import Housekeeping
+from sendledger.agents.sender_journal import Entry
 from sendledger.domain.sending import CRASH_MARGIN, SECOND
-from sendledger_schemas.topics import SEND_ATTEMPTS
+from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
 from tests.support import story
 from tests.support.partition import NOON, log_of, worker
 from tests.support.sender_parts import DEADLINE, Parts, running
@@ -67,3 +70,53 @@ async def test_nobody_is_declared_dead_before_the_journal_is_read(tmp_path: Path
     await keeper(parts)._declare_dead()
     assert parts.written == []
     it.close()
+
+
+@pytest.mark.parametrize("limit", [None, 1], ids=["together", "one by one"])
+@pytest.mark.parametrize("again", [False, True], ids=["lived on", "started anew"])
+async def test_a_second_attempt_that_was_read_before_the_first_ones_end_dies_too(
+    tmp_path: Path, limit: int | None, *, again: bool
+) -> None:
+    """Attempts and responses are read side by side: whichever comes first, the open attempt is the one that is found.
+
+    It was left in `attempting` for ever, and the doubt was written for the first one. It is no sooner dead for that.
+    """
+    log = log_of(1)
+    log.add(story.started("m0", "r0"), story.not_sent("m0", "r0"))
+    log.seconds = 300
+    log.add(story.started("m0", "r0", attempt=2))
+    it = worker(tmp_path, log)
+    it.read(SEND_REQUESTS)
+    while it.partition.cursors[SEND_ATTEMPTS] < log.ends()[SEND_ATTEMPTS]:
+        it.read(SEND_ATTEMPTS, limit)
+    if again:
+        it.reopen()
+    it.read()
+    assert it.partition.store.opened() == it.partition.opened
+    async with running(tmp_path, log, it) as parts:
+        keep = keeper(parts)
+        parts.broker_now = NOON + 300 * SECOND + DEADLINE + CRASH_MARGIN
+        await keep._declare_dead()
+        assert parts.written == []
+        parts.broker_now += 1
+        await keep._declare_dead()
+        found = [(data["attempt"], data["reason"]) for data in (entry.data.model_dump() for entry in parts.written)]
+        assert found == [(2, "crash")]
+
+
+async def test_a_partition_that_is_given_up_while_doubts_are_written_ends_nobody(tmp_path: Path) -> None:
+    """Its store is closed by then; what is left of the dead is its next owner's to find."""
+    log = log_of(2)
+    log.add(story.started("m0", "r0"), story.started("m1", "r1"))
+    async with running(tmp_path, log) as parts:
+        keep, partition = keeper(parts), parts.it.partition
+        parts.broker_now = NOON + DEADLINE + CRASH_MARGIN + 1
+        write = parts.kit.writer.add
+
+        async def given_up_meanwhile(entry: Entry) -> int:
+            partition.closing = True
+            return await write(entry)
+
+        parts.kit.writer.add = given_up_meanwhile  # type: ignore[method-assign]
+        await keep._declare_dead()
+        assert len(parts.written) == 1
