@@ -71,6 +71,7 @@ class Partition:
         self._expiry = default_expiry
         self._readers: list[tuple[int, asyncio.Future[None]]] = []
         self._latest = 0
+        self._abandoned = False
         for opened in self.opened.values():
             self.queue.took_off(opened.recipient_id)
 
@@ -183,7 +184,9 @@ class Partition:
                 reader.set_result(None)
 
     async def read_past(self, offset: int) -> None:
-        """Return once the attempts have been read beyond `offset` (rule 4)."""
+        """Return once the attempts have been read beyond `offset` (rule 4). Errors: GivenUpError."""
+        if self._abandoned:
+            raise GivenUpError
         if self.cursors[SEND_ATTEMPTS] > offset:
             return
         reader = asyncio.get_running_loop().create_future()
@@ -191,7 +194,8 @@ class Partition:
         await reader
 
     def abandon(self) -> None:
-        """Nobody will read the attempts for those who still wait. Errors for them: GivenUpError."""
+        """Nobody will read the attempts for those who wait, now or later. Errors for them: GivenUpError."""
+        self._abandoned = True
         for _, reader in self._readers:
             if not reader.done():
                 reader.set_exception(GivenUpError())

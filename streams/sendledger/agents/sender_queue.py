@@ -168,6 +168,7 @@ class Queue:
                 picked.resends.append((message, waiting))
                 self._free(recipient)
             case Due(attempt=attempt):
+                self._cleared.discard(message.message_id)  # evidence may come until the attempt after this one
                 self._reserved[recipient] = message.message_id
                 picked.claims.append(Pick(message, attempt))
             case Withhold(reason=reason):

@@ -162,11 +162,8 @@ def decide(message: Message, around: Circumstances, default_expiry: int, now: in
 
 
 def is_resend(message: Message) -> bool:
-    """Whether the next attempt follows a doubt that an operator resolved by `resend`."""
-    last = None
-    for _, last in standing(message):  # noqa: B007 — the last one is used below
-        pass
-    return last is not None and end_of(last) == "resend"
+    """Whether the next attempt goes out on an operator's `resend`, however many in between did not go out."""
+    return any(end_of(attempt) == "resend" for _, attempt in standing(message))
 
 
 def _next(message: Message) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from sendledger.agents.sender import Sender
@@ -123,11 +124,13 @@ async def test_a_claim_behind_a_withholding_calls_nothing(tmp_path: Path) -> Non
         assert it.ready[0].message.message_id == "m1"
 
 
-async def test_claims_of_a_partition_that_was_lost_call_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("acknowledged", ["before", "afterwards"])
+async def test_claims_of_a_partition_that_was_lost_call_nothing(tmp_path: Path, acknowledged: str) -> None:
     """The journal will not be read back here any more: the next owner finds them dead, and its own housekeeping may."""
     async with claiming(tmp_path, log_of(2)) as (it, group):
         await it.round(group)
-        await it.turned()
+        if acknowledged == "before":
+            await it.turned()
         it.it.partition.abandon()
         await until(lambda: not it.calls.active, "they are given up", timeout=5)
         assert it.ready == []

@@ -195,3 +195,18 @@ def test_a_throttled_message_comes_again_at_its_time(tmp_path: Path) -> None:
     assert it.picked(seconds=59) == []
     (pick,) = it.pick(seconds=60).claims
     assert (pick.message.message_id, pick.attempt) == ("m0", 2)
+
+
+def test_each_attempt_of_a_resend_waits_for_the_evidence_anew(tmp_path: Path) -> None:
+    """Between two attempts that did not go out a postback may have settled the doubt."""
+    log = log_of(1)
+    log.add(story.started("m0", "r0"), story.unanswered("m0", "r0"), story.resolved("resend", "m0", "r0"))
+    it = ready(tmp_path, log)
+    for attempt in (2, 3):
+        picked = it.pick(seconds=10.0 * attempt)
+        assert picked.claims == []
+        ((message, waiting),) = picked.resends
+        it.partition.queue.cleared(message, waiting)
+        assert [pick.attempt for pick in it.go(seconds=10.0 * attempt)] == [attempt]
+        log.add(story.not_sent("m0", "r0", attempt=attempt))
+        it.read()
