@@ -132,4 +132,4 @@ async def test_claims_from_before_the_window_are_not_nothing(api: RunningApi) ->
     assert told["in_flight"] == {"count": 0, "older": 3, "within_seconds": 100, "items": []}
     said = (await cli(settings, "cancel", "summer")).out
     assert "nothing of the last 100 s was in flight" in said
-    assert "3 more attempting" in said
+    assert "count 3 more as attempting" in said

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,8 +135,6 @@ def rate(
     [bold]Example[/]
       sendledger rate 50
     """
-    if not math.isfinite(per_second):  # a NaN is in every range
-        raise CannotError("PER_SECOND: not a number")
     settings = joining()
 
     async def order() -> None:

@@ -65,8 +65,8 @@ def flights(found: Flights | Unread) -> RenderableType:
     if isinstance(found, Unread):
         return Text(f"what was in flight could not be read: {found.reason}")
     older = (
-        f"{found.older} more attempting since before that, which no sender has ended: perhaps sent. They become doubts "
-        "once a sender runs: sendledger status CAMPAIGN"
+        f"the numbers count {found.older} more as attempting, from before the last {found.seconds} s: perhaps sent. "
+        "They become doubts once a sender runs, unless the numbers are behind: sendledger status CAMPAIGN"
     )
     rest = [Text(older)] if found.older else []
     if not found.count:

@@ -68,7 +68,7 @@ class Flight:
 class Flights:
     """How many there were among the claims of the last `seconds`, how many are `open` still, and the oldest of them.
 
-    `older`: what the published numbers count as attempting beyond those: claims from before that no sender has ended.
+    `older`: what the published numbers count as attempting beyond those: older claims, or numbers that are behind.
     """
 
     count: int

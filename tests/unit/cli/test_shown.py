@@ -153,7 +153,7 @@ def test_flights_are_named_up_to_a_limit() -> None:
     assert rendered(shown.flights(none)).strip() == "nothing of the last 100 s was in flight"
     older = rendered(shown.flights(none.beside(3)), width=300).splitlines()
     assert older[0] == "nothing of the last 100 s was in flight"
-    assert older[1].startswith("3 more attempting since before that")
+    assert older[1].startswith("the numbers count 3 more as attempting")
     assert "k (TimeoutError)" in rendered(shown.flights(Unread("k (TimeoutError)")))
 
 
