@@ -11,6 +11,9 @@ from sendledger_schemas.fields import CampaignId, EventData, Id
 ACCOUNT = "*"
 SYSTEM = "_system"
 
+FASTEST = 10_000.0
+"""Messages a second: nobody may order more. An event may hold more: an older program wrote it."""
+
 
 class CampaignEvent(EventData):
     """What every event of a campaign carries; `campaign_id` is the record's key too."""
@@ -73,7 +76,7 @@ class RateSet(CampaignEvent):
 
     TYPE: ClassVar[str] = "sendledger.rate-set.v1"
 
-    per_second: Annotated[float, Field(gt=0)]
+    per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class RepublishAsked(CampaignEvent):

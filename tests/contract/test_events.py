@@ -8,10 +8,12 @@ from typing import get_args
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 from sendledger.domain import facts
 from sendledger.domain.facts import decode_fact, micros
 from sendledger_schemas import envelope, generate, ids, topics
+from sendledger_schemas.campaigns import RateSet
 from sendledger_schemas.registry import BY_TYPE, MODELS, Data
 from sendledger_schemas.topics import FOLD_SOURCES, TOPICS
 from tests.support import story
@@ -160,3 +162,13 @@ def test_dead_letters_have_topics() -> None:
     assert {topic.name for topic in topics.dead_letter_topics()} == {
         topics.dlq(t.name) for t in TOPICS.values() if t.events
     }
+
+
+@pytest.mark.parametrize("per_second", [float("inf"), float("nan"), 0.0])
+def test_a_rate_that_no_reader_could_take_is_no_event(per_second: float) -> None:
+    """JSON has no infinity: it became a null, which no reader can decode."""
+    with pytest.raises(ValidationError):
+        RateSet(campaign_id="*", by="op", per_second=per_second)
+    assert RateSet(campaign_id="*", by="op", per_second=1e9).per_second == 1e9, (
+        "an old one, which nobody may order any more"
+    )

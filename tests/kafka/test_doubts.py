@@ -33,7 +33,17 @@ async def test_status_lists_what_is_in_doubt_and_nothing_that_was(shared_kafka: 
                 MESSAGE_STATE, state.model_dump_json().encode(), key=state.message_id.encode(), partition=3
             )
         await out.send_and_wait(CAMPAIGN_STATE, numbers.model_dump_json().encode(), key=b"spring")
-    found = await doubts(shared_kafka.kafka, "spring", partitions=shared_kafka.partitions)
+    told: list[tuple[int, int]] = []
+    found = await doubts(
+        shared_kafka.kafka,
+        "spring",
+        partitions=shared_kafka.partitions,
+        progress=lambda read, of: told.append((read, of)),
+    )
+    of = 2 * len(states)  # the topic is read twice
+    assert told[0] == (0, of)
+    assert told[-1] == (of, of)
+    assert told == sorted(told)
     assert [state.message_id for state in found] == [f"{number:026}" for number in reversed(range(12))]
     said = (await cli(shared_kafka, "status", "spring")).out
     listed = [line.split()[0] for line in said.splitlines() if line.lstrip().startswith("0000")]

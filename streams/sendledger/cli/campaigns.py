@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, assert_never
 
 import typer
+from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from sendledger.cli import shown, status
@@ -20,8 +22,9 @@ from sendledger.domain.csv_rows import rows_of
 from sendledger.domain.intake import campaign_id_fault, check
 from sendledger.domain.submission import Faults, Submission, from_form
 from sendledger.edges import intake
-from sendledger.edges.under_way import Flights, watching
-from sendledger_schemas.campaigns import ACCOUNT
+from sendledger.edges.orders import Orders
+from sendledger.edges.under_way import LOOK_SECONDS, Unread, watching
+from sendledger_schemas.campaigns import ACCOUNT, FASTEST
 
 Campaign = Annotated[str, typer.Argument(help="The campaign's id; '*' is the whole account.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the audit trail.")]
@@ -42,7 +45,12 @@ def send(  # noqa: PLR0917 — typer calls it by name
     text: Annotated[str, typer.Option(help="At most 160 characters; a column 'text' goes first.")] = "",
     campaign_ref: Annotated[str, typer.Option(help="CAMPAIGNREF at the provider.")] = "",
     at: Annotated[str, typer.Option(metavar="TIME", help="Not before, like 2026-05-01T09:00+02:00.")] = "",
-    expires: Annotated[str, typer.Option(metavar="TIME", help="Not after; 7 days if not given.")] = "",
+    expires: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="Not after; else SENDLEDGER_DEFAULT_EXPIRY_HOURS (7 days) from --at, or from now."
+        ),
+    ] = "",
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check; nothing is written.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Send the same file to the same people once more.")] = False,
@@ -117,7 +125,11 @@ def cancel(campaign: Campaign, reason: Reason = "") -> None:
     _order("cancel", campaign, reason)
 
 
-def rate(per_second: Annotated[float, typer.Argument(min=0.001, help="Messages a second for the account.")]) -> None:
+def rate(
+    per_second: Annotated[
+        float, typer.Argument(min=0.001, max=FASTEST, help="Messages a second for the account, at most 10,000.")
+    ],
+) -> None:
     """Set how fast the account sends, from now on.
 
     [bold]Example[/]
@@ -138,22 +150,44 @@ def _order(what: Literal["pause", "resume", "cancel"], campaign: str, reason: st
         raise CannotError(f"{fault.field}: {fault.reason}")
     settings = joining()
 
-    async def order() -> Flights | None:
+    async def order() -> None:
         async with following(settings) as numbers:
             if campaign != ACCOUNT and not numbers.knows(campaign):
                 raise CannotError(f"there is no campaign {campaign}")
         async with orders_of(settings) as orders:
-            if what != "cancel":
+            if what == "cancel":
+                await _cancel(settings, orders, campaign, reason)
+            else:
                 await getattr(orders, what)(campaign, by=operator(), reason=reason)
-                return None
-            async with watching(settings) as watch:
-                await orders.cancel(campaign, by=operator(), reason=reason)
-                return await watch.in_flight(None if campaign == ACCOUNT else campaign)
+                typer.echo(_ordered(what, campaign))
 
-    flights = run(order(), settings=settings)
-    typer.echo(f"{what}: {'the account' if campaign == ACCOUNT else campaign}")
-    if flights is not None:
-        Console().print(shown.flights(flights))
+    run(order(), settings=settings)
+
+
+def _ordered(what: str, campaign: str) -> str:
+    return f"{what}: {'the account' if campaign == ACCOUNT else campaign}"
+
+
+async def _cancel(settings: Settings, orders: Orders, campaign: str, reason: str) -> None:
+    """Give the order, say that it is given, and then whatever can be found out about what was in flight."""
+    one = None if campaign == ACCOUNT else campaign
+    async with watching(settings) as watch:
+        await orders.cancel(campaign, by=operator(), reason=reason)
+        typer.echo(_ordered("cancel", campaign))
+        found = await watch.in_flight(one)
+        if not isinstance(found, Unread):
+            found = found.beside(await _attempting(settings, one))
+    Console().print(shown.flights(found))
+
+
+async def _attempting(settings: Settings, campaign: str | None) -> int:
+    """How many messages the published numbers count as attempting; 0 if they cannot be read."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS), following(settings) as numbers:
+            snapshot = numbers.snapshot(datetime.now(UTC), campaign)
+    except (CannotError, KafkaError, TimeoutError):
+        return 0
+    return sum(each["counts"]["attempting"] for each in snapshot)
 
 
 def _content(file: Path) -> bytes:

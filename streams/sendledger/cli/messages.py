@@ -79,6 +79,9 @@ def resolve(
 
     [bold]Example[/]
       sendledger resolve 5krgnv3vkw2qbxynzm4uxkq2iy --as sent --note 'the provider confirmed it by telephone'
+
+    `sendledger status CAMPAIGN` lists the ids of what is in doubt. A `resend` is void once a postback has settled the
+    message: it does not go out again then.
     """
     settings = joining()
 

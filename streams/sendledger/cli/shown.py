@@ -12,7 +12,7 @@ from rich.text import Text
 from sendledger.domain.characters import shown
 from sendledger.domain.parts import Bill
 from sendledger.domain.policies import DEFAULT
-from sendledger.edges.under_way import Flights
+from sendledger.edges.under_way import Flights, Unread
 from sendledger.tables import latencies, rates
 from sendledger_schemas.states import BUCKETS, MessageState
 
@@ -60,17 +60,24 @@ def _why(campaign: Json) -> str:
     return f"{campaign['state']} by {campaign['state_by']}: {reason} (since {campaign['state_since']})"
 
 
-def flights(found: Flights) -> RenderableType:
+def flights(found: Flights | Unread) -> RenderableType:
     """The calls that a cancel came too late for."""
+    if isinstance(found, Unread):
+        return Text(f"what was in flight could not be read: {found.reason}")
+    older = (
+        f"the numbers count {found.older} more as attempting, from before the last {found.seconds} s: perhaps sent. "
+        "They become doubts once a sender runs, unless the numbers are behind: sendledger status CAMPAIGN"
+    )
+    rest = [Text(older)] if found.older else []
     if not found.count:
-        return Text("nothing was in flight")
+        return Group(Text(f"nothing of the last {found.seconds} s was in flight"), *rest)
     head = Text(f"{found.count} in flight: what the provider has got of them cannot be taken back")
     table = _messages("to", "attempt", "since", "became")
     for flight in found.items:
         since = flight.since.isoformat(timespec="seconds")
         table.add_row(flight.message_id, flight.to, str(flight.attempt), since, flight.became)
     more = found.count - len(found.items)
-    return Group(head, table, *([Text(f"and {more} more")] if more else []))
+    return Group(head, table, *([Text(f"and {more} more")] if more else []), *rest)
 
 
 def _messages(*columns: str) -> Table:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -87,12 +89,7 @@ async def _status_at(settings: Settings, asked: Asked, policy: Policy, *, as_jso
     async with following(settings) as numbers:
         if not numbers.knows(asked.campaign_id):
             raise CannotError(f"there is no campaign {asked.campaign_id}")
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("folding the log", total=None)
-
-        def told(read: int, of: int) -> None:
-            bar.update(task, completed=read, total=of)
-
+    with _progress("folding the log") as told:
         try:
             past = await recall(settings.kafka, asked, partitions=settings.partitions, progress=told)
         except NotYetError as error:
@@ -100,6 +97,14 @@ async def _status_at(settings: Settings, asked: Asked, policy: Policy, *, as_jso
         except (LogCutError, StandstillError, UnknownVersion) as error:
             raise CannotError(str(error)) from None
     _print([past.view(policy)], as_json=as_json, one=True)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, for what takes long on a long log; it is told how much was read, and of how much."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda read, of: bar.update(task, completed=read, total=of)
 
 
 async def _status(settings: Settings, campaign: str | None, policy: Policy, *, watch: bool, as_json: bool) -> None:
@@ -111,7 +116,8 @@ async def _status(settings: Settings, campaign: str | None, policy: Policy, *, w
             snapshot = numbers.snapshot(datetime.now(UTC), campaign, policy)
             _print(snapshot, as_json=as_json, one=campaign is not None)
             if campaign is not None and not as_json and snapshot[0]["counts"]["in_doubt"]:
-                found = await doubts(settings.kafka, campaign, partitions=settings.partitions)
+                with _progress("looking for what is in doubt") as told:
+                    found = await doubts(settings.kafka, campaign, partitions=settings.partitions, progress=told)
                 Console().print(shown.doubts(found))
             return
         with Live(console=Console(), auto_refresh=False) as live:

@@ -17,7 +17,13 @@ from sendledger_schemas.topics import MESSAGE_STATE
 _NEEDLE = b'"in_doubt"'
 
 
-async def doubts(kafka: KafkaSettings, campaign_id: str, *, partitions: int) -> list[MessageState]:
+Progress = Callable[[int, int], None]
+"""Told now and then: records read so far, and of how many."""
+
+_EVERY = 5_000  # records between two tellings
+
+
+async def doubts(kafka: KafkaSettings, campaign_id: str, *, partitions: int, progress: Progress) -> list[MessageState]:
     """The campaign's messages in doubt, the newest doubt first. Errors: KafkaError.
 
     `sms.message-state.v1` is read once for all that was ever in doubt, and, if there is any, once more for what stands:
@@ -35,19 +41,35 @@ async def doubts(kafka: KafkaSettings, campaign_id: str, *, partitions: int) -> 
             if state is not None and (known is None or rank(state) >= rank(known)):
                 found[record.key] = state
 
-    await _read(kafka, partitions, look)
+    await _read(kafka, partitions, look, lambda read, of: progress(read, 2 * of))
     if found:
-        await _read(kafka, partitions, judge)
+        await _read(kafka, partitions, judge, lambda read, of: progress(of + read, 2 * of))
     doubtful = [state for state in found.values() if state is not None and state.bucket == "in_doubt"]
     return sorted(doubtful, key=lambda state: (state.doubt_since or state.requested_at, state.message_id), reverse=True)
 
 
-async def _read(kafka: KafkaSettings, partitions: int, take: Callable[[Any], None]) -> None:
+async def _read(kafka: KafkaSettings, partitions: int, take: Callable[[Any], None], progress: Progress) -> None:
     async with started(consumer(kafka, group_id=None)) as reader:
         places = [TopicPartition(MESSAGE_STATE, number) for number in range(partitions)]
         reader.assign(places)
+        first, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
+        of = sum(ends[place] - first[place] for place in places)
+        done = dict.fromkeys(places, 0)  # by offsets, for compaction leaves holes
+        taken = 0
+
+        def counted(record: Any) -> None:
+            nonlocal taken
+            take(record)
+            place = TopicPartition(record.topic, record.partition)
+            done[place] = record.offset + 1 - first[place]
+            taken += 1
+            if taken % _EVERY == 0:
+                progress(sum(done.values()), of)
+
+        progress(0, of)
         await reader.seek_to_beginning(*places)
-        await scan(reader, await reader.end_offsets(places), take)
+        await scan(reader, ends, counted)
+        progress(of, of)
 
 
 def _state(record: Any, campaign_id: str) -> MessageState | None:

@@ -15,8 +15,8 @@ _MAX_RECORDS = 5_000
 @asynccontextmanager
 async def started(reader: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer that runs while the context lasts."""
-    await reader.start()
     try:
+        await reader.start()
         yield reader
     finally:
         await reader.stop()

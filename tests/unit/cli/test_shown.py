@@ -9,7 +9,7 @@ from sendledger.cli import shown
 from sendledger.cli.numbers import Numbers
 from sendledger.domain.campaign_view import campaign_view
 from sendledger.domain.parts import billed
-from sendledger.edges.under_way import Flight, Flights
+from sendledger.edges.under_way import Flight, Flights, Unread
 from sendledger_schemas.campaigns import CampaignPaused, CampaignRegistered
 from sendledger_schemas.envelope import encode, event
 from sendledger_schemas.states import CampaignState, MessageState
@@ -146,10 +146,15 @@ def test_doubts_are_listed_with_since_when_why_and_how_to_settle_them() -> None:
 def test_flights_are_named_up_to_a_limit() -> None:
     """Whoever cancels reads which calls had begun, or that none had."""
     flight = Flight(f"{1:026}", "***888", 2, at(3), "open")
-    text = rendered(shown.flights(Flights(5, [flight])), width=80)
+    text = rendered(shown.flights(Flights(5, [flight], open=5, seconds=100)), width=80)
     for part in ("5 in flight", f"{1:026}", "***888", "open", "and 4 more"):
         assert part in text
-    assert rendered(shown.flights(Flights(0, []))).strip() == "nothing was in flight"
+    none = Flights(0, [], open=0, seconds=100)
+    assert rendered(shown.flights(none)).strip() == "nothing of the last 100 s was in flight"
+    older = rendered(shown.flights(none.beside(3)), width=300).splitlines()
+    assert older[0] == "nothing of the last 100 s was in flight"
+    assert older[1].startswith("the numbers count 3 more as attempting")
+    assert "k (TimeoutError)" in rendered(shown.flights(Unread("k (TimeoutError)")))
 
 
 async def test_the_list_says_what_is_halted_since_when_by_whom_and_why() -> None:

@@ -241,3 +241,22 @@ def test_all_secrets_of_the_settings_are_known_to_the_log(tmp_path: Path) -> Non
 def test_the_operator_has_a_name() -> None:
     """An order is signed with the operating system's user."""
     assert operator().startswith("user:")
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e9", "10000.1", "0", "-1"])
+def test_a_rate_that_no_sender_could_keep_is_refused_before_kafka(verb: Verb, tmp_path: Path, value: str) -> None:
+    """As over HTTP: finite, above 0, at most 10,000; an endless one was written as a null that nobody could read."""
+    (tmp_path / "data").mkdir()
+    running.announce(tmp_path / "data", bootstrap_servers="127.0.0.1:9", embedded=True, urls={})
+    code, out, err = verb("rate", "--", value)
+    assert code == 2
+    assert "Invalid value for 'per_second'" in err
+    assert out == ""
+
+
+def test_the_help_of_resolve_and_send_says_where_things_come_from(verb: Verb) -> None:
+    """Where a message's id stands, when a resend is void, and what expires a message that says nothing of it."""
+    told = " ".join(verb("resolve", "--help")[1].split())
+    assert "sendledger status CAMPAIGN" in told
+    assert "void once a postback has settled" in told
+    assert "SENDLEDGER_DEFAULT_EXPIRY_HOURS" in verb("send", "--help")[1]

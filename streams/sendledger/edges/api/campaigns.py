@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -29,12 +29,11 @@ from sendledger.edges.api.desk import (
 )
 from sendledger.edges.api.problems import RESPONSES, Problem, not_found
 from sendledger.edges.past import Asked
-from sendledger_schemas.campaigns import ACCOUNT
+from sendledger.edges.under_way import Flights, Unread
+from sendledger_schemas.campaigns import ACCOUNT, FASTEST
 from sendledger_schemas.topics import CAMPAIGNS
 
 router = APIRouter(responses=RESPONSES)
-
-_LOOK_SECONDS = 30.0
 
 _SUMMARY = (
     "campaign_id",
@@ -81,7 +80,7 @@ class RateBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    per_second: float = Field(gt=0, le=10_000, allow_inf_nan=False)
+    per_second: float = Field(gt=0, le=FASTEST, allow_inf_nan=False)
 
 
 def view_of(desk: Desk, campaign_id: str, policy: Policy = DEFAULT) -> dict[str, Any]:
@@ -165,14 +164,24 @@ async def cancel(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, b
     """Withhold for ever what was not attempted.
 
     `in_flight` names calls that had begun: what the provider has got of them cannot be taken back. That takes a
-    second; a campaign that is cancelled already is not looked at again (null).
+    second. It is null, with the reason in `in_flight_reason`, if it could not be read, though the campaign is cancelled
+    then too, and if the campaign was cancelled before: then nobody looks again.
     """
     if desk.view.campaigns.control.standing(campaign_id) == "cancelled":
-        return json({**summary_of(desk, campaign_id), "in_flight": None})
-    async with desk.timelines, asyncio.timeout(_LOOK_SECONDS), desk.watching() as watch:
-        await _order(desk, campaign_id, desk.orders.cancel, caller, body)
-        flights = await watch.in_flight(campaign_id)
-    return json({**summary_of(desk, campaign_id), "in_flight": flights.shown()})
+        return _cancelled(desk, campaign_id, Unread("the campaign was cancelled before"))
+    async with desk.watching() as watch:
+        offset = await desk.orders.cancel(campaign_id, by=caller.by, reason=body.reason if body else "")
+        found = await watch.in_flight(campaign_id, turn=desk.timelines)
+    with suppress(TimeoutError):  # only this answer's other fields are late then: the order stands
+        await desk.seen(CAMPAIGNS, offset)
+    return _cancelled(desk, campaign_id, found)
+
+
+def _cancelled(desk: Desk, campaign_id: str, found: Flights | Unread) -> Response:
+    told = {**summary_of(desk, campaign_id), "state": "cancelled"}
+    if isinstance(found, Unread):
+        return json({**told, "in_flight": None, "in_flight_reason": found.reason})
+    return json({**told, "in_flight": found.beside(told["counts"]["attempting"]).shown(), "in_flight_reason": None})
 
 
 @router.post("/v1/account/pause", tags=["account"])
