@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -10,8 +9,10 @@ from sendledger.config import Settings
 from sendledger_schemas.decisions import DoubtResolved
 from sendledger_schemas.postbacks import PostbackReceived
 from sendledger_schemas.topics import DECISIONS, POSTBACKS
+from tests.support.kafka import eventually
 from tests.support.sender import (
     Form,
+    Line,
     accept,
     answered,
     desk,
@@ -55,16 +56,21 @@ async def test_throttled_messages_go_again_and_rejected_do_not(shared_kafka: Set
 
 
 async def test_a_provider_out_of_reach_costs_no_message(shared_kafka: Settings) -> None:
-    """Refused connections are SendNotSent, few of them, and everything goes once the provider is there."""
+    """Refused connections are SendNotSent, and few of them: when the first message is tried again most never were."""
     async with desk() as provider:
         gone = provider.url
-    settings = sending(shared_kafka, gone)
+    settings = sending(shared_kafka, gone, sender_concurrency=8)
     await post(settings, [request(row) for row in range(300)])
     async with sender(settings):
         lines = await answered(settings, 3)
         assert {(line.kind, line.data.reason) for line in lines} == {("send-not-sent", "refused")}
-        await asyncio.sleep(1.0)  # time in which a sender without a hold would try everything
-        assert len(await ends(settings)) < 400
+
+        async def tried_again() -> list[Line]:
+            found = [line for line in await ends(settings) if line.data.reason == "refused"]
+            return found if any(line.data.attempt > 1 for line in found) else []
+
+        tried = await eventually(tried_again, what="a second attempt")
+        assert len({line.data.message_id for line in tried}) < 150
 
 
 async def test_an_operator_settles_a_doubt(shared_kafka: Settings) -> None:
