@@ -180,5 +180,6 @@ async def test_a_sender_that_dies_again_and_again_halts_all_the_same(shared_kafk
             async with sender(settings):
                 await answered(settings, (life + 1) * each)
                 if (life + 1) * each > least:
-                    (pause,) = await eventually(lambda: pauses(settings), what="the halt")
+                    await eventually(lambda: pauses(settings), what="the halt")
+        (pause,) = await pauses(settings)
         assert (pause.campaign_id, pause.automatic) == ("bad", True)
