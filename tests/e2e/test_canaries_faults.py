@@ -110,7 +110,7 @@ def variables(settings: Settings, directory: Path, url: str, **over: str) -> dic
     ours = {
         "PROVIDER_URL": url,
         "PROVIDER_API_KEY": KEY,
-        "PROVIDER_TIMEOUT": "2",
+        "PROVIDER_TIMEOUT": "5",
         "RECIPIENT_PEPPER": PEPPER,
         "LOG_LEVEL": "DEBUG",
         "SEND_RATE": "1000",

@@ -23,6 +23,7 @@ from tests.support.sender import (
     accept,
     answered,
     desk,
+    ends,
     journal,
     numbers,
     order,
@@ -80,15 +81,20 @@ async def test_a_pause_stops_the_calls_and_a_resume_repeats_none(shared_kafka: S
         async with sender(settings):
             await eventually(lambda: len(provider.calls) >= 10, what="some calls")
             await order(settings, CAMPAIGNS, CampaignPaused(campaign_id="*", by="op"))
-            standing: list[int] = []
 
-            async def still() -> bool:
-                await asyncio.sleep(1.0)  # longer than a call may start behind a pause
-                standing.append(len(provider.calls))
-                return standing[-2:-1] == standing[-1:]
+            async def at_rest() -> bool:
+                claims = Counter(line.kind for line in await journal(settings, SEND_ATTEMPTS))
+                return len(await ends(settings)) == claims["attempt-started"]
 
-            await eventually(still, what="no more calls")
-            assert standing[-1] < 80
+            async def gone_on() -> bool:
+                return any(line.kind == "send-withheld" for line in await journal(settings, SEND_ATTEMPTS))
+
+            await eventually(at_rest, what="each claim has its end")
+            standing = len(provider.calls)
+            assert standing < 80
+            await post(settings, [request(80, expires_at=datetime.now(UTC) - timedelta(seconds=1))])
+            await eventually(gone_on, what="it has come to what is new")
+            assert len(provider.calls) == standing
             await order(settings, CAMPAIGNS, CampaignResumed(campaign_id="*", by="op"))
             await eventually(lambda: len(provider.calls) == 80, what="the rest")
         assert Counter(provider.calls).most_common(1)[0][1] == 1

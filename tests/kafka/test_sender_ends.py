@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sendledger.config import Settings
 from sendledger_schemas.decisions import DoubtResolved
 from sendledger_schemas.postbacks import PostbackReceived
 from sendledger_schemas.topics import DECISIONS, POSTBACKS
+from tests.support.kafka import eventually
 from tests.support.sender import (
     Form,
+    Line,
     accept,
     answered,
     desk,
@@ -55,16 +56,22 @@ async def test_throttled_messages_go_again_and_rejected_do_not(shared_kafka: Set
 
 
 async def test_a_provider_out_of_reach_costs_no_message(shared_kafka: Settings) -> None:
-    """Refused connections are SendNotSent, few of them, and everything goes once the provider is there."""
+    """Refused connections are SendNotSent, and few of them: most messages are not even tried in the first seconds."""
     async with desk() as provider:
         gone = provider.url
-    settings = sending(shared_kafka, gone)
+    settings = sending(shared_kafka, gone, sender_concurrency=8)
     await post(settings, [request(row) for row in range(300)])
     async with sender(settings):
         lines = await answered(settings, 3)
         assert {(line.kind, line.data.reason) for line in lines} == {("send-not-sent", "refused")}
-        await asyncio.sleep(1.0)  # time in which a sender without a hold would try everything
-        assert len(await ends(settings)) < 400
+
+        async def for_a_while() -> list[Line]:
+            found = [line for line in await ends(settings) if line.data.reason == "refused"]
+            times = [line.event.time for line in found]
+            return found if max(times) - min(times) > timedelta(seconds=1.5) else []
+
+        tried = await eventually(for_a_while, what="the fourth time that it is tried")
+        assert len(tried) < 150
 
 
 async def test_an_operator_settles_a_doubt(shared_kafka: Settings) -> None:

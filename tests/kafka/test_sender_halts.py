@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections import Counter
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,10 +19,13 @@ from tests.support.kafka import eventually
 from tests.support.sender import (
     START,
     Form,
+    Line,
     accept,
+    answered,
     desk,
     ends,
     journal,
+    numbers,
     order,
     post,
     refuse,
@@ -31,6 +35,7 @@ from tests.support.sender import (
 )
 
 MANY = 200
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def pauses(settings: Settings) -> list[CampaignPaused]:
@@ -67,20 +72,32 @@ async def test_an_account_code_lets_only_the_calls_in_flight_go_out(shared_kafka
                 return open_ == 0
 
             await eventually(given_back, what="each claim has its end")
-            await asyncio.sleep(1.0)  # time in which a sender that went on would call
+            for turn in (1, 2):  # a sender that went on would call before it comes to these
+                await post(settings, [request(MANY + turn, campaign="c0", expires_at=PAST)])
+                withheld = await eventually(partial(_withheld, settings, turn), what="it has gone on to what is new")
+                assert {line.data.reason for line in withheld} == {"expired"}
             assert len(provider.calls) == len(await called(settings)) == 8
-            withheld = [line for line in await journal(settings, SEND_ATTEMPTS) if line.kind == "send-withheld"]
-            assert withheld == []
             provider.answer = accept
             await resumed(settings, "*", provider.calls, MANY)
 
 
+async def _withheld(settings: Settings, count: int) -> list[Line]:
+    lines = [line for line in await journal(settings, SEND_ATTEMPTS) if line.kind == "send-withheld"]
+    return lines if len(lines) == count else []
+
+
 async def test_five_campaign_codes_in_a_row_pause_the_campaign(shared_kafka: Settings) -> None:
-    """One call at a time, the 5th is accepted: four E111, an acceptance, four more: nothing; the next pauses."""
+    """One call at a time, the 5th is accepted: four E111, an acceptance, four more: nothing; the next pauses.
+
+    Another campaign, of the same partitions, goes on.
+    """
 
     def answer(number: int, form: Form) -> Any:
+        if form.to in others:
+            return accept(number, form)
         return accept(number, form) if number == IN_A_ROW else refuse("E111")(number, form)
 
+    others = numbers(*range(1_000, 1_030))
     async with desk(answer) as provider:
         settings = sending(shared_kafka, provider.url, sender_concurrency=1)
         await post(settings, [request(row, campaign="wrong") for row in range(2 * IN_A_ROW - 1)])
@@ -95,10 +112,12 @@ async def test_five_campaign_codes_in_a_row_pause_the_campaign(shared_kafka: Set
             (pause,) = await eventually(lambda: pauses(settings), what="the automatic pause")
             assert (pause.campaign_id, pause.automatic) == ("wrong", True)
             assert "E111" in pause.reason
-            await asyncio.sleep(0.5)  # time in which a sender that went on would call
-            assert len(provider.calls) == 2 * IN_A_ROW
+            await post(settings, [request(row, campaign="right") for row in range(1_000, 1_030)])
+            await eventually(lambda: set(others) <= set(provider.calls), what="the other campaign goes on")
+            assert len(provider.calls) == 2 * IN_A_ROW + len(others)
+            assert len(await pauses(settings)) == 1
             provider.answer = accept
-            await resumed(settings, "wrong", provider.calls, 2 * IN_A_ROW - 1 + 50)
+            await resumed(settings, "wrong", provider.calls, 2 * IN_A_ROW - 1 + 50 + len(others))
 
 
 @pytest.mark.parametrize("senders", [1, 2] if os.environ.get("CHAOS") == "long" else [2])
@@ -148,3 +167,19 @@ async def _halted_after_resume(settings: Settings) -> bool:
     orders = [line.data for line in await journal(settings, CAMPAIGNS)]
     last = max((number for number, data in enumerate(orders) if isinstance(data, CampaignResumed)), default=len(orders))
     return any(isinstance(data, CampaignPaused) and data.last_resume_seen == last for data in orders[last:])
+
+
+async def test_a_sender_that_dies_again_and_again_halts_all_the_same(shared_kafka: Settings) -> None:
+    """Each life makes fewer answers than the least that count; what the lives before it made counts with them."""
+    least, each = 40, 15
+    async with desk(refuse("E110")) as provider:
+        settings = sending(shared_kafka, provider.url, halt_failure_share=0.5, halt_min_answers=least)
+        for life in range(3):
+            assert await pauses(settings) == [], "not yet: there are too few answers"
+            await post(settings, [request(row, campaign="bad") for row in range(life * each, (life + 1) * each)])
+            async with sender(settings):
+                await answered(settings, (life + 1) * each)
+                if (life + 1) * each > least:
+                    await eventually(lambda: pauses(settings), what="the halt")
+        (pause,) = await pauses(settings)
+        assert (pause.campaign_id, pause.automatic) == ("bad", True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ DEADLINE = 30 * SECOND
 class Parts:
     """The parts. `calls_made`: what the provider got; `written`: what Kafka got; `acknowledged`: whether it says so.
 
-    `owns`: whether the group has just confirmed the partitions.
+    `writes`: how often it got many at once. `owns`: whether the group has just confirmed the partitions.
     """
 
     it: Worker
@@ -44,6 +44,7 @@ class Parts:
     outcome: Outcome = field(default_factory=lambda: Taken("T1"))
     calls_made: list[Call] = field(default_factory=list)
     written: list[Entry] = field(default_factory=list)
+    writes: int = 0
     at_the_last: Callable[[], None] = lambda: None
     in_the_call: Callable[[], None] = lambda: None
     owns: bool = True
@@ -60,7 +61,7 @@ class Parts:
             "Kit",
             SimpleNamespace(
                 provider=SimpleNamespace(call=self.called),
-                writer=SimpleNamespace(add=self.add),
+                writer=SimpleNamespace(add=self.add, write=self.write),
                 control=self.control,
                 broker=SimpleNamespace(micros=lambda: self.broker_now),
                 pace=pace,
@@ -87,6 +88,14 @@ class Parts:
         offset = len(self.written) - 1
         await self.acknowledged.wait()
         return offset
+
+    async def write(self, entries: Sequence[Entry]) -> list[int]:
+        """Kafka's side, for many at once."""
+        self.writes += 1
+        first = len(self.written)
+        self.written += entries
+        await self.acknowledged.wait()
+        return list(range(first, len(self.written)))
 
     def order(self, data: Data) -> None:
         """An order is read from the campaigns log."""

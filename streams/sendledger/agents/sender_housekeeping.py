@@ -58,21 +58,14 @@ class Housekeeping:
                     for message_id, opened in partition.opened.items()
                     if dead(opened.at, now, deadline) and self._is_nobodys((message_id, opened.attempt))
                 ]
-        for partition, message_id, attempt in found[:_DEAD_AT_ONCE]:
-            if partition.closing:
-                continue  # it was given up while the doubts before this one were written; its store may be closed
-            self._declared.add((message_id, attempt))
-            message = partition.message(message_id)
-            data = SendUnanswered(
-                message_id=message_id,
-                campaign_id=message.campaign_id,
-                recipient_id=message.recipient_id,
-                attempt=attempt,
-                reason="crash",
-            )
-            # Found by two senders, or again after a crash: the same event.
-            name = event_id(data.TYPE, message_id, str(attempt), "crash")
-            await self._kit.writer.add(Entry(API_RESPONSES, partition.number, message.recipient_id, name, data))
+        del found[_DEAD_AT_ONCE:]
+        if not found:
+            return
+        # All are made before the first is written: a partition may be given up, and its store closed, meanwhile.
+        entries = [_doubt(*one) for one in found]
+        self._declared |= {(message_id, attempt) for _, message_id, attempt in found}
+        await self._kit.writer.write(entries)  # one by one they would hold up what comes next, a new rate first of all
+        for _, message_id, attempt in found:
             self._kit.metrics.doubts.labels("crash").inc()
             _log.warning("a claim has died", message=message_id, attempt=attempt)
 
@@ -104,3 +97,17 @@ class Housekeeping:
             return
         if stuck := self._progress.look(self._looked_at, cursors, ends):
             raise StalledError(f"the journal was not read for {PATIENCE:.0f} s: {sorted(stuck)}")
+
+
+def _doubt(partition: Partition, message_id: str, attempt: int) -> Entry:
+    message = partition.message(message_id)
+    data = SendUnanswered(
+        message_id=message_id,
+        campaign_id=message.campaign_id,
+        recipient_id=message.recipient_id,
+        attempt=attempt,
+        reason="crash",
+    )
+    # Found by two senders, or again after a crash: the same event.
+    name = event_id(data.TYPE, message_id, str(attempt), "crash")
+    return Entry(API_RESPONSES, partition.number, message.recipient_id, name, data)

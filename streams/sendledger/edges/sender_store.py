@@ -16,7 +16,6 @@ is older, but whole. No number and no text is ever stored (P7). Keys, big-endian
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, Wri
 
 from sendledger.domain.message import Message
 from sendledger.domain.sending import Open, Place, Queued
-from sendledger.edges.state_store import DAMAGED, DamagedStoreError, StoreError, told, unlogged
+from sendledger.edges.state_store import DAMAGED, DamagedStoreError, StoreError, forget, told, unlogged
 
 LAYOUT = 2
 LOCK_WAIT = 10.0
@@ -252,22 +251,22 @@ def _options(cache: Cache) -> Options:
 
 
 def open_store(path: Path, cache: Cache, log: str, ends: Mapping[str, int]) -> SenderStore:
-    """Open a partition's store, waiting a little for a process that is just ending. Errors: StoreHeldError.
+    """Open a partition's store, waiting a little for a process that is just ending.
 
     One that is not of this log (`log`; `ends`: topic → end offset), or is damaged, is forgotten, and folded again from
-    the log's start.
+    the log's start. Errors: StoreHeldError; OSError if it cannot be deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         store = _opened_within(path, cache, log)
     except DamagedStoreError as error:
         _log.warning("the sender's store is folded anew", path=path.name, reason=str(error))
-        destroy(path)
+        forget(path)
         return _opened_within(path, cache, log)
     if store.fits and all(store.cursors.get(topic, 0) <= end for topic, end in ends.items()):
         return store
     store.close()
-    destroy(path)
+    forget(path)
     return _opened_within(path, cache, log)
 
 
@@ -284,11 +283,6 @@ def _opened_within(path: Path, cache: Cache, log: str) -> SenderStore:
             if time.monotonic() > until:
                 raise StoreHeldError(f"{path.name} is in use by another process") from None
             time.sleep(0.05)
-
-
-def destroy(path: Path) -> None:
-    """Forget a store; its partition is folded again from the start of the log."""
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def shared_cache() -> Cache:

@@ -232,6 +232,17 @@ def unlogged() -> WriteOptions:
     return options
 
 
+def forget(path: Path) -> None:
+    """Delete a store. Errors: OSError; what is left then is still marked as damaged if it was.
+
+    The mark goes last: without it the rest would be taken for a state the next time.
+    """
+    for file in path.iterdir():
+        if file.name != DAMAGED:
+            file.unlink()
+    shutil.rmtree(path)
+
+
 def unfolded(store: StateStore, identity: Identity) -> dict[str, int]:
     """Topic → records that retention cut away before this store had folded them."""
     first = identity.from_
@@ -278,5 +289,5 @@ def open_store(path: Path, memory: Memory, identity: Identity, ends: Mapping[str
         _log.error("retention cut records that were not folded", path=path.name, records=lost)
     if reason != "empty":
         _log.warning("state thrown away, the log is folded anew", path=path.name, reason=reason)
-    shutil.rmtree(path)
+    forget(path)
     return StateStore(path, memory)

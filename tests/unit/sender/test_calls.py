@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from sendledger.domain.call_ends import Refused
+from sendledger.domain.call_ends import NeverBegan, NoAnswer, Refused, Taken, TooFast
+from sendledger.domain.pace import HOLD_FIRST
 from sendledger.domain.sending import CLAIM_KEEPS, CONTROL_KEEPS
 from sendledger.edges.clocks import steady
 from sendledger_schemas.campaigns import CampaignCancelled, CampaignPaused, CampaignResumed
@@ -16,6 +18,8 @@ from tests.support import story
 from tests.support.partition import log_of
 from tests.support.processes import until
 from tests.support.sender_parts import Parts, running
+
+GONE = NeverBegan("refused", unreachable=True)
 
 
 def pauses(parts: Parts) -> None:  # noqa: D103 — the names of the table say it
@@ -156,3 +160,48 @@ async def test_what_must_not_be_called_waits_for_no_turn(tmp_path: Path) -> None
         claimed = parts.claimed()
         pauses(parts)
         assert await parts.end_of(claimed) == {"reason": "paused"}
+
+
+async def test_what_an_order_has_stopped_does_not_wait_behind_the_first(tmp_path: Path) -> None:
+    """It is given back while the one before it still waits for its token, not once that one has gone stale."""
+    async with running(tmp_path, log_of(2)) as parts:
+        parts.kit.pace.set_rate(0.001)
+        assert parts.kit.pace.take(steady())
+        first, second = parts.claimed(), parts.claimed()
+        parts.calls.add(first)
+        parts.calls.add(second)
+        parts.control._suppressed.add("r1")
+        await until(lambda: parts.written, "the first end of the two", timeout=5)
+        assert parts.written[0].data.model_dump(include={"message_id", "reason"}) == {
+            "message_id": "m1",
+            "reason": "suppressed",
+        }
+        assert parts.calls_made == []
+
+
+async def test_a_throttle_slows_the_account_down(tmp_path: Path) -> None:
+    """The answer halves the pace; a second one within the same second is no second half."""
+    async with running(tmp_path, log_of(3)) as parts:
+        assert parts.kit.pace.factor(steady()) == 1.0
+        parts.outcome = TooFast("E120")
+        began = steady()
+        await parts.end_of(parts.claimed())
+        assert parts.kit.pace.factor(began) == 0.5
+        assert parts.kit.pace.per_second(began) == 500.0
+        await parts.end_of(parts.claimed())
+        assert parts.kit.pace.factor(began) >= 0.5
+
+
+async def test_a_provider_out_of_reach_is_left_alone_until_it_answers(tmp_path: Path) -> None:
+    """No call starts within the hold, which grows from failure to failure and ends with any answer, a bad one too."""
+    began: list[float] = []
+    async with running(tmp_path, log_of(5)) as parts:
+        parts.in_the_call = lambda: began.append(steady())
+        for outcome in (GONE, GONE, NoAnswer("timeout"), GONE, Taken("T1")):
+            parts.known()
+            parts.outcome = outcome
+            await parts.end_of(parts.claimed())
+    gaps = [later - earlier for earlier, later in pairwise(began)]
+    assert gaps[0] >= HOLD_FIRST
+    assert gaps[1] >= 2 * HOLD_FIRST
+    assert HOLD_FIRST <= gaps[3] < 3.5 * HOLD_FIRST, "the answer in between has made the hold short again"

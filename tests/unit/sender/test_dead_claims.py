@@ -11,11 +11,11 @@ import pytest
 
 from sendledger.agents.sender_control import ControlLog
 from sendledger.agents.sender_housekeeping import Housekeeping
-from sendledger.agents.sender_journal import Entry
 from sendledger.domain.sending import CRASH_MARGIN, SECOND
 from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
 from tests.support import story
 from tests.support.partition import NOON, log_of, worker
+from tests.support.processes import until
 from tests.support.sender_parts import DEADLINE, Parts, running
 
 
@@ -105,18 +105,48 @@ async def test_a_second_attempt_that_was_read_before_the_first_ones_end_dies_too
 
 
 async def test_a_partition_that_is_given_up_while_doubts_are_written_ends_nobody(tmp_path: Path) -> None:
-    """Its store is closed by then; what is left of the dead is its next owner's to find."""
-    log = log_of(2)
+    """Its store is closed by then: nothing is looked up in it any more; what dies later is its next owner's to find."""
+    log = log_of(3)
     log.add(story.started("m0", "r0"), story.started("m1", "r1"))
+    log.seconds = 300
+    log.add(story.started("m2", "r2"))
     async with running(tmp_path, log) as parts:
         keep, partition = keeper(parts), parts.it.partition
         parts.broker_now = NOON + DEADLINE + CRASH_MARGIN + 1
-        write = parts.kit.writer.add
-
-        async def given_up_meanwhile(entry: Entry) -> int:
-            partition.closing = True
-            return await write(entry)
-
-        parts.kit.writer.add = given_up_meanwhile  # type: ignore[method-assign]
+        parts.acknowledged.clear()
+        writing = asyncio.create_task(keep._declare_dead())
+        await until(lambda: parts.written, "the doubts are being written", timeout=5)
+        partition.closing = True
+        partition.store.close()
+        parts.acknowledged.set()
+        await writing
+        assert _named(parts) == ["m0", "m1"]
+        parts.broker_now += 300 * SECOND
         await keep._declare_dead()
-        assert len(parts.written) == 1
+        assert _named(parts) == ["m0", "m1"]
+        partition.closing = False
+        parts.it.open()
+        parts.it.read()
+        await keeper(parts)._declare_dead()
+        assert "m2" in _named(parts)
+
+
+async def test_many_dead_claims_are_written_in_one_go(tmp_path: Path) -> None:
+    """One after the other they took seconds, for which a new rate did not hold; each is told and counted once."""
+    many, at_once = 600, 500
+    log = log_of(many)
+    log.add(*(story.started(f"m{number}", f"r{number}") for number in range(many)))
+    async with running(tmp_path, log) as parts:
+        keep = keeper(parts)
+        parts.broker_now = NOON + (many * 2) * SECOND + DEADLINE + CRASH_MARGIN + 1
+        await keep._declare_dead()
+        assert (parts.writes, len(parts.written)) == (1, at_once)
+        await keep._declare_dead()
+        await keep._declare_dead()
+        assert (parts.writes, len(parts.written)) == (2, many)
+        assert sorted(_named(parts)) == sorted(f"m{number}" for number in range(many))
+        assert parts.kit.metrics.doubts.labels("crash")._value.get() == many
+
+
+def _named(parts: Parts) -> list[str]:
+    return [entry.data.model_dump()["message_id"] for entry in parts.written]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from sendledger.edges import sender_store
 from sendledger.edges.sender_store import LOCK_WAIT, open_store, shared_cache
-from sendledger.edges.state_store import DAMAGED, DamagedStoreError, StoreError
+from sendledger.edges.state_store import DAMAGED, DamagedStoreError, StoreError, forget
 from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
 from tests.support import damage, story
 from tests.support.partition import Log, Worker, log_of, ready, worker
@@ -135,3 +136,29 @@ def test_a_store_in_use_is_waited_for_and_never_thrown_away(tmp_path: Path, monk
         open_store(it.path, shared_cache(), "one log", it.log.ends())
     assert not (it.path / DAMAGED).exists()
     assert len(it.picked()) == 3
+
+
+def test_a_store_that_cannot_be_thrown_away_stays_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is left of it would be taken for a state at the next start: its files went in part, its mark at all."""
+    log = log_of(3)
+    it = ready(tmp_path, log)
+    it.partition.store._db.flush(True)
+    it.close()
+    (it.path / DAMAGED).touch()
+    unlink, gone, stuck = os.unlink, [""], "MANIFEST"
+
+    def watched(path: Any, **where: Any) -> None:
+        name = Path(path).name
+        if stuck and name.startswith(stuck):
+            raise PermissionError(1, "Operation not permitted", name)
+        unlink(path, **where)
+        gone.append(name)
+
+    monkeypatch.setattr(os, "unlink", watched)
+    with pytest.raises(PermissionError):
+        open_store(it.path, shared_cache(), "one log", log.ends())
+    assert DAMAGED not in gone
+    stuck = ""
+    forget(it.path)
+    assert gone[-1] == DAMAGED
+    assert standing(Worker(log, it.path)) == standing(ready(tmp_path / "plain", log))
