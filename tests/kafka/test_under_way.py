@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sendledger.config import Settings
-from sendledger.edges.under_way import watching
+from sendledger.edges.under_way import Flights, watching
 from sendledger_schemas.attempts import RequestPosition
 from sendledger_schemas.ids import partition_of
 from sendledger_schemas.registry import Data
@@ -45,6 +45,8 @@ async def test_calls_that_end_behind_the_order_are_told_with_their_end(shared_ka
             *(story.not_sent(name, name) for name in ("back", "later")),
         )
         flights, everybodys = await watch.in_flight("c1"), await watch_all.in_flight(None)
+    assert isinstance(flights, Flights)
+    assert isinstance(everybodys, Flights)
     expected = {"still": "open", "ends": "accepted", "late": "unanswered"}
     assert {flight.message_id: flight.became for flight in flights.items} == expected
     assert {flight.to for flight in flights.items} == {"***888"}
