@@ -31,6 +31,7 @@ from tests.support.sender_truth import Ours, read_ours
 SESSION, CALL, CRASH_MARGIN = 2.5, 1.0, 1.0
 FULL_RATE = 1_500.0
 ENDS_WITHIN = 90.0
+_STAYS = 1.0
 _BY = "chaos"
 _LOOK = 0.1
 _MANY_A_RECIPIENT = 10
@@ -219,17 +220,17 @@ class Round:
     async def _to_the_end(self, guards: list[asyncio.Task[None]]) -> Ours:
         self._over = True
         await self.orders.rate(FULL_RATE, by=_BY)
-        names = {one.message_id for one in self.done.requests}
-        found: Ours | None = None
         resumed_at = float("-inf")
         until = time.monotonic() + ENDS_WITHIN
-        while time.monotonic() < until:
+        ended_at = float("inf")
+        while time.monotonic() < min(until, ended_at + _STAYS):
             if time.monotonic() - resumed_at > 2.0:  # a call in flight may have stopped it again
                 resumed_at = time.monotonic()
                 await self._resume_what_stopped()
-            found = await read_ours(self.settings)
-            if set(found.messages) >= names and not found.under_way():
-                break
+            if not await self._has_ended():
+                ended_at = float("inf")
+            elif ended_at > time.monotonic():
+                ended_at = time.monotonic()
             for guard in guards:
                 if guard.done():
                     guard.result()
@@ -237,13 +238,19 @@ class Round:
         await self._all_leave(guards)
         return await read_ours(self.settings)
 
+    async def _has_ended(self) -> bool:
+        """Whether all messages are at their ends or in doubt, and nobody is away who may yet answer for one."""
+        away = not self._all_up()
+        found = await read_ours(self.settings)
+        names = {one.message_id for one in self.done.requests}
+        return not away and set(found.messages) >= names and not found.under_way()
+
+    def _all_up(self) -> bool:
+        return all(hand.ended is None and hand.stopped_at is None for hand in self.slots.values())
+
     async def _all_leave(self, guards: list[asyncio.Task[None]]) -> None:
         """Everybody is up once more, is told to stop, and does; whoever its failpoint stops on the way is woken."""
-
-        def up() -> bool:
-            return all(hand.ended is None and hand.stopped_at is None for hand in self.slots.values())
-
-        await eventually(up, 30, "all senders are up")
+        await eventually(self._all_up, 30, "all senders are up")
         for guard in guards:
             guard.cancel()
         for hand in self.slots.values():
