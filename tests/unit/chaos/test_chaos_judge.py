@@ -26,12 +26,15 @@ from tests.support import story
 from tests.support.sender_truth import Ours, sha256_of
 from tests.support.story import START
 
+Line = dict[str, Any]
+"""Some fields of a call's line."""
+
 WORKER = Hand(pid=1, number=0, arm="")
 CLAIMED = [story.started()]
-TAKEN = {"outcome": "accepted", "answer": "success", "tracking_id": "T1"}
-REFUSED = {"outcome": "rejected", "answer": "failure", "code": "E110"}
-THROTTLED = {"outcome": "throttled", "answer": "failure", "code": "E120"}
-LOST = {"outcome": "dropped", "answer": "reset_before"}
+TAKEN: Line = {"outcome": "accepted", "answer": "success", "tracking_id": "T1"}
+REFUSED: Line = {"outcome": "rejected", "answer": "failure", "code": "E110"}
+THROTTLED: Line = {"outcome": "throttled", "answer": "failure", "code": "E120"}
+LOST: Line = {"outcome": "dropped", "answer": "reset_before"}
 
 
 def asked() -> SendRequested:
@@ -69,14 +72,14 @@ def judged(path: Path, events: Sequence[Data], calls: Sequence[Submission], **ov
 
 
 AGAIN = [*CLAIMED, story.throttled(), story.started(attempt=2)]
-RIGHT = {
+RIGHT: dict[str, tuple[list[Data], list[Line]]] = {
     "accepted": ([*CLAIMED, story.accepted("T1")], [TAKEN]),
     "rejected": ([*CLAIMED, story.rejected()], [REFUSED]),
     "throttled, then accepted": ([*AGAIN, story.accepted("T1", attempt=2)], [THROTTLED, TAKEN]),
     "in doubt, and there": ([*CLAIMED, story.unanswered()], [TAKEN]),
     "in doubt, and not there": ([*CLAIMED, story.unanswered()], [LOST]),
 }
-WRONG = {
+WRONG: dict[str, tuple[list[Data], list[Line], str]] = {
     "twice": ([*CLAIMED, story.accepted("T1")], [TAKEN, TAKEN], "submitted 2 times"),
     "twice, one unknown": ([*AGAIN, story.accepted("T1", attempt=2)], [LOST, TAKEN], "submitted 2 times"),
     "accepted by nobody": ([*CLAIMED, story.accepted("T1")], [], "it is not"),
