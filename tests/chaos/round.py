@@ -118,12 +118,12 @@ class Round:
             await self._sleep(hand, act.seconds)
 
     async def _sleep(self, hand: Hand, seconds: float) -> None:
-        """It sleeps; sometimes something is paused meanwhile, and it wakes into the pause."""
+        """It sleeps; often something is paused meanwhile, and it wakes into the pause, and is a member again in it."""
         target = self.chance.choice((*CAMPAIGNS, ACCOUNT))
-        if self.chance.random() < 0.5 and not self._over and await self._begin_pause(target):
+        if self.chance.random() < 0.6 and not self._over and await self._begin_pause(target):
             await asyncio.sleep(max(seconds, 1.3))
             hand.wake()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self.chance.uniform(1.0, SESSION))
             await self._end_pause(target)
             return
         await asyncio.sleep(seconds)
