@@ -17,15 +17,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sendledger.config import Settings
-from sendledger.edges.kafka import producer
 from sendledger.edges.orders import Orders
 from tests.chaos.done import Done, Hold
 from tests.chaos.hands import Hand, Nursery
-from tests.chaos.judge import Verdict, judge
 from tests.chaos.plan import ACCOUNT, CALM, CAMPAIGNS, SENDERS, Act, Plan, profile
-from tests.chaos.provider import Provider, provider
-from tests.support.kafka import PEPPER, eventually
-from tests.support.sender import START, post, request, sending
+from tests.chaos.provider import Provider
+from tests.support.kafka import eventually
+from tests.support.sender import START, post, request
 from tests.support.sender_truth import Ours, read_ours
 
 SESSION, CALL, CRASH_MARGIN = 2.5, 1.0, 1.0
@@ -118,8 +116,10 @@ class Round:
             await self._sleep(hand, act.seconds)
 
     async def _sleep(self, hand: Hand, seconds: float) -> None:
-        """It sleeps; often something is paused meanwhile, and it wakes into the pause, and is a member again in it."""
+        """It sleeps; often something is paused or cancelled meanwhile, and it wakes, and is a member again, in that."""
         target = self.chance.choice((*CAMPAIGNS, ACCOUNT))
+        if self.chance.random() < 0.15 and not self._over and not self.done.cancelled and target != ACCOUNT:
+            await self._cancel_now(target)
         if self.chance.random() < 0.6 and not self._over and await self._begin_pause(target):
             await asyncio.sleep(max(seconds, 1.3))
             hand.wake()
@@ -153,10 +153,13 @@ class Round:
         await self.orders.rate(act.amount, by=_BY)
 
     async def _cancel(self, act: Act) -> None:
+        await self._cancel_now(act.target)
+
+    async def _cancel_now(self, target: str) -> None:
         self.done.faults["cancel"] += 1
-        self.done.cancelled.add(act.target)
-        await self.orders.cancel(act.target, by=_BY)
-        self.done.holds.append(Hold(act.target, time.monotonic(), float("inf")))
+        self.done.cancelled.add(target)
+        await self.orders.cancel(target, by=_BY)
+        self.done.holds.append(Hold(target, time.monotonic(), float("inf")))
 
     async def _fault(self, act: Act) -> None:
         self.done.faults.update(f"provider_{name}" for name in act.faults)
@@ -286,15 +289,3 @@ _ACTS: dict[str, Callable[[Round, Act], Awaitable[None]]] = {
     "fault": Round._fault,
     "outage": Round._outage,
 }
-
-
-async def play(settings: Settings, plan: Plan, nursery: Nursery) -> Verdict:
-    """A round on topics that are empty, and what is wrong with it. `settings`: with a data directory of the round's."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    done = Done(plan)
-    async with provider(settings.data_dir, plan.seed + plan.number) as it, producer(settings.kafka) as out:
-        orders = Orders(out, pepper=PEPPER.encode(), partitions=settings.partitions)
-        over = {"provider_timeout": CALL, "session_timeout": SESSION, "sender_concurrency": 16}
-        own = sending(settings, it.url, send_rate=plan.rate, **over)
-        ours = await Round(own, plan, it, nursery, orders, done).run()
-        return judge(done, ours, it)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sendledger.config import Settings
 from tests.chaos.hands import nursery
 from tests.chaos.plan import plan
-from tests.chaos.round import play
+from tests.chaos.play import play
 from tests.support.chaos import Scale
 
 
