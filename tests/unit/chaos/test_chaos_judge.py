@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from sendledger.simulator.entries import Submission, to_line
 from sendledger_schemas import envelope
 from sendledger_schemas.registry import Data
 from sendledger_schemas.requests import SendRequested
+from sendledger_schemas.responses import SendUnanswered
 from sendledger_schemas.topics import FOLD_SOURCES, TOPICS
 from tests.chaos.done import Done, Hold
 from tests.chaos.hands import Hand
@@ -60,7 +62,12 @@ def log(events: Sequence[Data]) -> Ours:
         fact = decode_fact(envelope.encode(envelope.event(data, id=str(offset), source="tests", time=when)))
         seens.append(Seen(FOLD_SOURCES.index(topics[type(data)]), offset, offset, fact))
     attempts = {data.attempt for data in events if data.TYPE == story.started().TYPE}  # type: ignore[union-attr]
-    return Ours(account(sorted(seens)).messages, {(asked().message_id, n): WORKER.worker for n in attempts})
+    silences: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for data in events:
+        if isinstance(data, SendUnanswered):
+            silences[data.message_id, data.attempt].add(data.reason)
+    workers = {(asked().message_id, n): WORKER.worker for n in attempts}
+    return Ours(account(sorted(seens)).messages, workers, silences)
 
 
 def judged(path: Path, events: Sequence[Data], calls: Sequence[Submission], **over: Any) -> list[str]:
@@ -78,6 +85,7 @@ RIGHT: dict[str, tuple[list[Data], list[Line]]] = {
     "throttled, then accepted": ([*AGAIN, story.accepted("T1", attempt=2)], [THROTTLED, TAKEN]),
     "in doubt, and there": ([*CLAIMED, story.unanswered()], [TAKEN]),
     "in doubt, and not there": ([*CLAIMED, story.unanswered()], [LOST]),
+    "taken for dead, and slow": ([*CLAIMED, story.unanswered(reason="crash"), story.unanswered()], [TAKEN]),
 }
 WRONG: dict[str, tuple[list[Data], list[Line], str]] = {
     "twice": ([*CLAIMED, story.accepted("T1")], [TAKEN, TAKEN], "submitted 2 times"),
@@ -91,6 +99,11 @@ WRONG: dict[str, tuple[list[Data], list[Line], str]] = {
     "left queued": ([], [], "not at its end"),
     "left attempting": (CLAIMED, [TAKEN], "not at its end"),
     "not sent, but it was": ([*CLAIMED, story.not_sent()], [TAKEN], "whose answer says that it was not"),
+    "an answer in order, unread": (
+        [*CLAIMED, story.unanswered(reason="unreadable")],
+        [TAKEN],
+        "the answer was in order",
+    ),
     "a death of the living": ([*CLAIMED, story.unanswered(reason="crash")], [], "neither killed nor stopped"),
 }
 
