@@ -27,7 +27,7 @@ from sendledger_schemas.topics import CAMPAIGNS, FOLD_SOURCES, SUPPRESSIONS
 from tests.chaos.hands import Nursery, nursery
 from tests.chaos.judge import Verdict
 from tests.chaos.plan import plan
-from tests.chaos.round import play
+from tests.chaos.play import play
 from tests.support.kafka import broker, eventually, settings_on
 
 _USED = (*FOLD_SOURCES, CAMPAIGNS, SUPPRESSIONS)

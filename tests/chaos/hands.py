@@ -64,7 +64,8 @@ class Hand:
     @property
     def ended_by_itself(self) -> bool:
         """Whether it ended though nobody made it."""
-        return self.ended is not None and self.ended not in ((0,) if self.told else ()) and not self._was_killed
+        as_told = self.told and self.ended in (0, -signal.SIGTERM)  # the latter before it listens, or told twice
+        return self.ended is not None and not as_told and not self._was_killed
 
     @property
     def _was_killed(self) -> bool:

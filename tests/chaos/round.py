@@ -17,20 +17,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sendledger.config import Settings
-from sendledger.edges.kafka import producer
 from sendledger.edges.orders import Orders
 from tests.chaos.done import Done, Hold
 from tests.chaos.hands import Hand, Nursery
-from tests.chaos.judge import Verdict, judge
 from tests.chaos.plan import ACCOUNT, CALM, CAMPAIGNS, SENDERS, Act, Plan, profile
-from tests.chaos.provider import Provider, provider
-from tests.support.kafka import PEPPER, eventually
-from tests.support.sender import START, post, request, sending
+from tests.chaos.provider import Provider
+from tests.support.kafka import eventually
+from tests.support.sender import START, post, request
 from tests.support.sender_truth import Ours, read_ours
 
 SESSION, CALL, CRASH_MARGIN = 2.5, 1.0, 1.0
 FULL_RATE = 1_500.0
 ENDS_WITHIN = 90.0
+_STAYS = 1.0
 _BY = "chaos"
 _LOOK = 0.1
 _MANY_A_RECIPIENT = 10
@@ -117,12 +116,14 @@ class Round:
             await self._sleep(hand, act.seconds)
 
     async def _sleep(self, hand: Hand, seconds: float) -> None:
-        """It sleeps; sometimes something is paused meanwhile, and it wakes into the pause."""
+        """It sleeps; often something is paused or cancelled meanwhile, and it wakes, and is a member again, in that."""
         target = self.chance.choice((*CAMPAIGNS, ACCOUNT))
-        if self.chance.random() < 0.5 and not self._over and await self._begin_pause(target):
+        if self.chance.random() < 0.15 and not self._over and not self.done.cancelled and target != ACCOUNT:
+            await self._cancel_now(target)
+        if self.chance.random() < 0.6 and not self._over and await self._begin_pause(target):
             await asyncio.sleep(max(seconds, 1.3))
             hand.wake()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self.chance.uniform(1.0, SESSION))
             await self._end_pause(target)
             return
         await asyncio.sleep(seconds)
@@ -152,10 +153,13 @@ class Round:
         await self.orders.rate(act.amount, by=_BY)
 
     async def _cancel(self, act: Act) -> None:
+        await self._cancel_now(act.target)
+
+    async def _cancel_now(self, target: str) -> None:
         self.done.faults["cancel"] += 1
-        self.done.cancelled.add(act.target)
-        await self.orders.cancel(act.target, by=_BY)
-        self.done.holds.append(Hold(act.target, time.monotonic(), float("inf")))
+        self.done.cancelled.add(target)
+        await self.orders.cancel(target, by=_BY)
+        self.done.holds.append(Hold(target, time.monotonic(), float("inf")))
 
     async def _fault(self, act: Act) -> None:
         self.done.faults.update(f"provider_{name}" for name in act.faults)
@@ -219,17 +223,17 @@ class Round:
     async def _to_the_end(self, guards: list[asyncio.Task[None]]) -> Ours:
         self._over = True
         await self.orders.rate(FULL_RATE, by=_BY)
-        names = {one.message_id for one in self.done.requests}
-        found: Ours | None = None
         resumed_at = float("-inf")
         until = time.monotonic() + ENDS_WITHIN
-        while time.monotonic() < until:
+        ended_at = float("inf")
+        while time.monotonic() < min(until, ended_at + _STAYS):
             if time.monotonic() - resumed_at > 2.0:  # a call in flight may have stopped it again
                 resumed_at = time.monotonic()
                 await self._resume_what_stopped()
-            found = await read_ours(self.settings)
-            if set(found.messages) >= names and not found.under_way():
-                break
+            if not await self._has_ended():
+                ended_at = float("inf")
+            elif ended_at > time.monotonic():
+                ended_at = time.monotonic()
             for guard in guards:
                 if guard.done():
                     guard.result()
@@ -237,13 +241,19 @@ class Round:
         await self._all_leave(guards)
         return await read_ours(self.settings)
 
+    async def _has_ended(self) -> bool:
+        """Whether all messages are at their ends or in doubt, and nobody is away who may yet answer for one."""
+        away = not self._all_up()
+        found = await read_ours(self.settings)
+        names = {one.message_id for one in self.done.requests}
+        return not away and set(found.messages) >= names and not found.under_way()
+
+    def _all_up(self) -> bool:
+        return all(hand.ended is None and hand.stopped_at is None for hand in self.slots.values())
+
     async def _all_leave(self, guards: list[asyncio.Task[None]]) -> None:
         """Everybody is up once more, is told to stop, and does; whoever its failpoint stops on the way is woken."""
-
-        def up() -> bool:
-            return all(hand.ended is None and hand.stopped_at is None for hand in self.slots.values())
-
-        await eventually(up, 30, "all senders are up")
+        await eventually(self._all_up, 30, "all senders are up")
         for guard in guards:
             guard.cancel()
         for hand in self.slots.values():
@@ -279,15 +289,3 @@ _ACTS: dict[str, Callable[[Round, Act], Awaitable[None]]] = {
     "fault": Round._fault,
     "outage": Round._outage,
 }
-
-
-async def play(settings: Settings, plan: Plan, nursery: Nursery) -> Verdict:
-    """A round on topics that are empty, and what is wrong with it. `settings`: with a data directory of the round's."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    done = Done(plan)
-    async with provider(settings.data_dir, plan.seed + plan.number) as it, producer(settings.kafka) as out:
-        orders = Orders(out, pepper=PEPPER.encode(), partitions=settings.partitions)
-        over = {"provider_timeout": CALL, "session_timeout": SESSION, "sender_concurrency": 16}
-        own = sending(settings, it.url, send_rate=plan.rate, **over)
-        ours = await Round(own, plan, it, nursery, orders, done).run()
-        return judge(done, ours, it)

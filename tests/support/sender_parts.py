@@ -17,11 +17,11 @@ from sendledger.agents.sender_control import ControlLog
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_metrics import SenderMetrics
-from sendledger.domain.call_ends import Outcome, Taken
+from sendledger.domain.call_ends import NeverBegan, Outcome, Taken
 from sendledger.domain.pace import Pace
 from sendledger.domain.sending import SECOND
 from sendledger.edges.clocks import steady, wall_micros
-from sendledger.edges.provider import Call
+from sendledger.edges.provider import Call, Objection
 from sendledger_schemas import envelope
 from sendledger_schemas.registry import Data
 from tests.support.partition import NOON, Log, Worker, worker
@@ -46,6 +46,7 @@ class Parts:
     written: list[Entry] = field(default_factory=list)
     writes: int = 0
     at_the_last: Callable[[], None] = lambda: None
+    in_the_connect: Callable[[], None] = lambda: None
     in_the_call: Callable[[], None] = lambda: None
     owns: bool = True
     broker_now: int = NOON
@@ -76,8 +77,11 @@ class Parts:
         )
         self.calls = Calls(self.kit)
 
-    async def called(self, call: Call) -> Outcome:
-        """The provider's side."""
+    async def called(self, call: Call, objection: Objection) -> Outcome:
+        """The provider's side, as soon as there is a connection."""
+        self.in_the_connect()
+        if (reason := objection()) is not None:
+            return NeverBegan(reason)
         self.calls_made.append(call)
         self.in_the_call()
         return self.outcome

@@ -14,7 +14,7 @@ from pathlib import Path
 from aiokafka import TopicPartition
 
 from sendledger.config import Settings
-from sendledger.domain.facts import Started, decode_fact
+from sendledger.domain.facts import Started, Unanswered, decode_fact
 from sendledger.domain.message import Attempt
 from sendledger.domain.plain import Seen, account
 from sendledger.domain.settled import Facts, bucket
@@ -31,10 +31,14 @@ Name = tuple[str, int]
 
 @dataclass(frozen=True)
 class Ours:
-    """The log, folded. `workers`: who wrote the first claim of each attempt, as its event names him."""
+    """The log, folded. `workers`: who wrote the first claim of each attempt, as its event names him.
+
+    `silences`: the reasons of all SendUnanswered of an attempt; the fold keeps the first.
+    """
 
     messages: Mapping[str, Facts]
     workers: Mapping[Name, str]
+    silences: Mapping[Name, set[str]] = field(default_factory=dict)
 
     def buckets(self) -> Counter[str]:
         """How many messages are in each."""
@@ -61,6 +65,7 @@ async def read_ours(settings: Settings) -> Ours:
     """Fold everything that is on the log now."""
     recipients: dict[str, list[Seen]] = defaultdict(list)
     claims: dict[Name, tuple[int, str]] = {}
+    silences: dict[Name, set[str]] = defaultdict(set)
     async with consumer(settings.kafka) as reader:
         places = [TopicPartition(topic, number) for topic in FOLD_SOURCES for number in range(settings.partitions)]
         reader.assign(places)
@@ -72,13 +77,15 @@ async def read_ours(settings: Settings) -> Ours:
                     fact = decode_fact(record.value)
                     seen = Seen(FOLD_SOURCES.index(place.topic), record.offset, record.timestamp, fact)
                     recipients[fact.data.recipient_id].append(seen)
+                    if isinstance(fact, Unanswered):
+                        silences[fact.data.message_id, fact.data.attempt].add(fact.data.reason)
                     if isinstance(fact, Started):
                         name, worker = (fact.data.message_id, fact.data.attempt), _worker(record.value)
                         claims[name] = min(claims.get(name, (record.offset, worker)), (record.offset, worker))
     messages: dict[str, Facts] = {}
     for seens in recipients.values():
         messages.update(account(sorted(seens)).messages)
-    return Ours(messages, {name: worker for name, (_, worker) in claims.items()})
+    return Ours(messages, {name: worker for name, (_, worker) in claims.items()}, silences)
 
 
 def sha256_of(text: str) -> str:

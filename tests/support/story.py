@@ -72,9 +72,15 @@ def accepted(tracking: str, message: str = "m1", recipient: str = "r1", campaign
     return responses.SendAccepted(**who, attempt=attempt, tracking_id=tracking, duration_ms=1)
 
 
-def unanswered(message: str = "m1", recipient: str = "r1", campaign: str = "c1", attempt: int = 1) -> Data:
+def unanswered(
+    message: str = "m1",
+    recipient: str = "r1",
+    campaign: str = "c1",
+    attempt: int = 1,
+    reason: responses.UnansweredReason = "timeout",
+) -> Data:
     """SendUnanswered."""
-    return responses.SendUnanswered(**names(message, recipient, campaign), attempt=attempt, reason="timeout")
+    return responses.SendUnanswered(**names(message, recipient, campaign), attempt=attempt, reason=reason)
 
 
 def rejected(message: str = "m1", recipient: str = "r1", campaign: str = "c1", attempt: int = 1) -> Data:

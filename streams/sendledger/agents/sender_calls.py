@@ -213,7 +213,7 @@ class Calls:
                 "a request cannot be written down", message=claimed.message.message_id, why=claimed.call.error_info
             )
             return claimed.call
-        return await self._kit.provider.call(claimed.call)
+        return await self._kit.provider.call(claimed.call, lambda: self._objection(claimed))
 
     def _follow(self, claimed: Claimed, outcome: Outcome) -> Pause | None:
         """What the end of a call means for the next ones, at once; the pause to write down, in force from here."""

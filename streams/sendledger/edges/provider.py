@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -34,10 +35,19 @@ _THROTTLED, _SERVER_FAULTS = 429, 500
 _SUCCESSES, _REDIRECTS = range(200, 300), range(300, 400)
 
 
+Objection = Callable[[], str | None]
+"""Why a call must not be made, asked when its connection is there; None: it may."""
+
+
+class _HeldBackError(Exception):
+    """There was an objection; its reason."""
+
+
 @dataclass(slots=True)
 class _Line:
-    """Whether the call got a connection: from then on a byte may have left this machine."""
+    """Whether the call got a connection: from then on a byte may have left this machine. `objection`: see `call`."""
 
+    objection: Objection
     open: bool = False
 
 
@@ -103,10 +113,14 @@ class Provider:
         except UnsendableRequest as fault:
             return Refused("UNSENDABLE", str(fault), "bug")
 
-    async def call(self, call: Call) -> Outcome:
-        """Make the call, once. Never raises but for cancellation."""
+    async def call(self, call: Call, objection: Objection = lambda: None) -> Outcome:
+        """Make the call, once. Never raises but for cancellation.
+
+        A connection may take its time, or the process be stopped meanwhile: what is right may be wrong by then. So
+        `objection` is asked behind it, with the request not written; an answer is why the call never began.
+        """
         assert self._session is not None, "use the provider as a context manager"  # noqa: S101 — a programmer's error
-        line = _Line()
+        line = _Line(objection)
         _line.set(line)
         data = call.body if self._strike is None else _Watched(call.body, self._strike)
         try:
@@ -115,6 +129,8 @@ class Provider:
                 if body is None:
                     response.close()  # the rest of it is not wanted, and the connection not worth keeping
                 return self._outcome(call, response, body)
+        except _HeldBackError as held:
+            return NeverBegan(str(held))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return _failed(error, line)
 
@@ -152,7 +168,11 @@ class _Connector(aiohttp.TCPConnector):
 
     async def connect(self, *asked: Any, **named: Any) -> Connection:
         connection = await super().connect(*asked, **named)
-        _line.get().open = True
+        line = _line.get()
+        if (reason := line.objection()) is not None:
+            connection.release()
+            raise _HeldBackError(reason)
+        line.open = True
         return connection
 
 

@@ -79,7 +79,7 @@ async def test_a_won_claim_is_called(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("when", ["while it waits for its turn", "at the last moment"])
+@pytest.mark.parametrize("when", ["while it waits for its turn", "at the last moment", "while it connects"])
 async def test_what_changes_between_claim_and_call_is_seen(
     tmp_path: Path, change: Callable[[Parts], None], when: str
 ) -> None:
@@ -88,6 +88,8 @@ async def test_what_changes_between_claim_and_call_is_seen(
         claimed = parts.claimed()
         if when == "at the last moment":
             parts.at_the_last = partial(change, parts)
+        elif when == "while it connects":
+            parts.in_the_connect = partial(change, parts)
         else:
             change(parts)
         assert await parts.end_of(claimed) == {"reason": CHANGES[change]}

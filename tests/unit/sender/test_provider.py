@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 from pydantic import SecretStr
 
-from sendledger.domain.call_ends import Refused, Taken
-from sendledger.edges.provider import MOST_ANSWER, Provider
+from sendledger.domain.call_ends import NeverBegan, Refused, Taken
+from sendledger.edges.provider import MOST_ANSWER, Call, Provider
 from tests.support.calling import KEY, REQUEST, TEXT, call
 from tests.support.processes import until
 from tests.support.raw_provider import OK, TO, Script, answer, endless_head, flood, serving, then_closed
@@ -28,6 +28,26 @@ async def test_a_connection_closed_while_idle_costs_nothing() -> None:
     async with serving(then_closed(answer(OK, "200 OK", "Connection: close"))) as server:
         assert await call(server.url, times=3) == Taken("SMS_12345")
         assert (len(server.requests), server.connections) == (3, 3)
+
+
+async def test_an_objection_that_came_up_while_it_connected_holds_the_call_back() -> None:
+    """Connections take time, and processes are stopped: no byte is written, and the connection serves the next."""
+    objections = ["paused", None]
+    async with (
+        serving(answer()) as server,
+        Provider(server.url, SecretStr(KEY), timeout=5.0, concurrency=4) as provider,
+    ):
+        prepared = provider.prepare(REQUEST)
+        assert isinstance(prepared, Call)
+        asked_at: list[int] = []
+
+        def objection() -> str | None:
+            asked_at.append(len(server.requests))
+            return objections.pop(0)
+
+        assert await provider.call(prepared, objection) == NeverBegan("paused")
+        assert await provider.call(prepared, objection) == Taken("SMS_12345")
+    assert (len(server.requests), server.connections, asked_at) == (1, 1, [0, 0])
 
 
 async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
