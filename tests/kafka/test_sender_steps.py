@@ -91,7 +91,8 @@ async def test_a_kill_at_each_step_sends_nothing_twice_and_loses_nothing(stage: 
         told = f"{step}: {len(claimed)} claims, {len(left)} without an answer, {len(out)} of those with the provider"
         print(told)  # noqa: T201
         assert bool(claimed) == (step != "before_claim"), told
-        assert (len(claimed) > len(left)) == (step in ANSWERED), told
+        if step != "request_written":  # it strikes some turns later: another call may have its answer
+            assert (len(claimed) > len(left)) == (step in ANSWERED), told
         if step not in ANSWERED:  # there others are in flight beside the one that was answered
             assert bool(out) == (step in UNANSWERED), told
 
