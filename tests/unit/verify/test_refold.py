@@ -173,7 +173,7 @@ def test_any_missing_record_is_found(seed: int, order: int) -> None:
     reads, fold = partly(seed, order, whole=True)
     chance, states = random.Random(order), merged(fold.published)
     counted = [key for key, value in fold.published.items() if msgspec.json.decode(value)["counters"]]
-    if not counted:
+    if not counted or not fold.states:  # a log of orphans counts, and has no message
         return
     key = chance.choice(sorted(counted))
     assert verified(reads, {k: v for k, v in fold.published.items() if k != key}, fold.states, states)[1]
