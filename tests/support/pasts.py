@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sendledger.domain.campaigns import Control
-from sendledger.edges.past import Asked, Past, Progress
+from sendledger.edges.log_scan import Progress
+from sendledger.edges.past import Asked, Past
 from tests.support.states import campaign_state
 
 

@@ -17,6 +17,7 @@ from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_pauses import Pause, pause_by_itself
 from sendledger.domain.failure_share import FailureShares, Kind, Tally
 from sendledger.edges.clocks import wall_micros
+from sendledger.edges.log_scan import since
 from sendledger_schemas.responses import SendAccepted, SendRejected
 from sendledger_schemas.topics import API_RESPONSES
 
@@ -57,10 +58,8 @@ class FailureWatch:
         await self._kit.control.caught_up.wait()
         places = [TopicPartition(API_RESPONSES, number) for number in range(self._kit.settings.partitions)]
         self._consumer.assign(places)
-        since = wall_micros() // 1_000 - LOOK_BACK * 1_000
-        ends = await self._consumer.end_offsets(places)
-        for place, found in (await self._consumer.offsets_for_times(dict.fromkeys(places, since))).items():
-            self._consumer.seek(place, ends[place] if found is None else found.offset)
+        for place, offset in (await since(self._consumer, places, wall_micros() // 1_000 - LOOK_BACK * 1_000)).items():
+            self._consumer.seek(place, offset)
         while True:
             fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_AT_ONCE)
             touched: set[str] = set()

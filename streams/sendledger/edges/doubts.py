@@ -10,16 +10,11 @@ from pydantic import ValidationError
 
 from sendledger.config import KafkaSettings
 from sendledger.edges.kafka import consumer
-from sendledger.edges.log_scan import scan, started
+from sendledger.edges.log_scan import Progress, scan, started
 from sendledger_schemas.states import MessageState, rank
 from sendledger_schemas.topics import MESSAGE_STATE
 
 _NEEDLE = b'"in_doubt"'
-
-
-Progress = Callable[[int, int], None]
-"""Told now and then: records read so far, and of how many."""
-
 _EVERY = 5_000  # records between two tellings
 
 
@@ -53,18 +48,17 @@ async def _read(kafka: KafkaSettings, partitions: int, take: Callable[[Any], Non
         places = [TopicPartition(MESSAGE_STATE, number) for number in range(partitions)]
         reader.assign(places)
         first, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
-        of = sum(ends[place] - first[place] for place in places)
-        done = dict.fromkeys(places, 0)  # by offsets, for compaction leaves holes
+        begins, of = sum(first.values()), sum(ends.values()) - sum(first.values())
+        done = {place.partition: offset for place, offset in first.items()}  # offsets, for compaction leaves holes
         taken = 0
 
         def counted(record: Any) -> None:
             nonlocal taken
             take(record)
-            place = TopicPartition(record.topic, record.partition)
-            done[place] = record.offset + 1 - first[place]
+            done[record.partition] = record.offset + 1
             taken += 1
             if taken % _EVERY == 0:
-                progress(sum(done.values()), of)
+                progress(sum(done.values()) - begins, of)
 
         progress(0, of)
         await reader.seek_to_beginning(*places)

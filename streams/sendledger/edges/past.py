@@ -10,7 +10,7 @@ Reads without a group: nobody is disturbed, nothing is written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from sendledger.domain.moments import Clock, Remembered
 from sendledger.domain.policies import DEFAULT
 from sendledger.domain.settled import Policy
 from sendledger.edges.kafka import consumer
+from sendledger.edges.log_scan import Progress, since
 from sendledger.edges.verify.log import LogCutError, Range, assign_all, read_to, seen_of, sources
 from sendledger.edges.verify.spill import Spill
 from sendledger_schemas.envelope import Event, UnreadableEvent, decode
@@ -32,9 +33,6 @@ from sendledger_schemas.fields import format_instant
 from sendledger_schemas.postbacks import ReceiverAway
 from sendledger_schemas.states import CampaignState
 from sendledger_schemas.topics import CAMPAIGNS, RECEIVERS, SEND_REQUESTS
-
-Progress = Callable[[int, int], None]
-"""Told how many records were read, and of how many."""
 
 _FETCH_MS = 50
 _SLACK = timedelta(minutes=10)  # the clocks of several brokers may differ
@@ -135,11 +133,10 @@ class _Recall:
     # ------------------------------------------------------------------------------ how much of the log
     async def _cuts(self, places: list[Any]) -> Mapping[Any, int]:
         """By the clock of the log, where the first record stands that was appended after the moment; else the end."""
-        ends: dict[Any, int] = await self._reader.end_offsets(places)
         if self._asked.clock == "provider":
+            ends: dict[Any, int] = await self._reader.end_offsets(places)
             return ends
-        later = await self._reader.offsets_for_times(dict.fromkeys(places, self._asked.millis + 1))
-        return {place: ends[place] if found is None else found.offset for place, found in later.items()}
+        return await since(self._reader, places, self._asked.millis + 1)
 
     async def _spans(self) -> dict[int, Range]:
         """What to read of each partition."""

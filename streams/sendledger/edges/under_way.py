@@ -23,7 +23,7 @@ from sendledger.config import Settings
 from sendledger.domain.sending import CONTROL_KEEPS, CRASH_MARGIN, SECOND
 from sendledger.edges.kafka import consumer
 from sendledger.edges.log_reader import LogReader
-from sendledger.edges.log_scan import scan, started
+from sendledger.edges.log_scan import scan, since, started
 from sendledger_schemas.attempts import AttemptStarted
 from sendledger_schemas.envelope import UnreadableEvent, decode
 from sendledger_schemas.fields import format_instant
@@ -120,11 +120,9 @@ class Watch:
 
     async def _look(self, reader: AIOKafkaConsumer, before: dict[Any, int], campaign_id: str | None) -> Flights:
         await asyncio.sleep(CONTROL_KEEPS)  # until the senders surely obey
-        places = list(before)
-        since = int(self._since.timestamp() * 1000)
-        ends = await reader.end_offsets(places)
-        for place, found in (await reader.offsets_for_times(dict.fromkeys(places, since))).items():
-            reader.seek(place, ends[place] if found is None else found.offset)
+        ends = await reader.end_offsets(list(before))
+        for place, offset in (await since(reader, before, int(self._since.timestamp() * 1000))).items():
+            reader.seek(place, offset)
         calls = Calls(campaign_id, before)
         await scan(reader, ends, calls.take)
         names = calls.flew()

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sendledger.edges.api.problems import Problem
-from sendledger.edges.past import Asked, NotYetError, Past, Progress
+from sendledger.edges.log_scan import Progress
+from sendledger.edges.past import Asked, NotYetError, Past
 from sendledger.edges.verify.log import LogCutError
 from sendledger_schemas.fields import format_instant
 

@@ -12,14 +12,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from sendledger.domain.facts import decode_fact
 from sendledger.domain.message import Offsets
 from sendledger.domain.plain import Seen
+from sendledger.edges.log_scan import Records, fetches
 from sendledger_schemas.envelope import UnreadableEvent
 from sendledger_schemas.topics import FOLD_SOURCES, TOPICS
 
-_POLL_MS = 500
-_MAX_RECORDS = 5_000
 _PATIENCE = 60.0
-
-Records = Sequence[ConsumerRecord[Any, Any]]
 
 
 class LogCutError(Exception):
@@ -84,14 +81,13 @@ async def read_to(
         for place, offset in starts.items():
             reader.seek(place, offset)
     moved = time.monotonic()
-    # A position, not the last record's offset: compaction leaves gaps, at the end too.
-    while open_ := [place for place in places if await reader.position(place) < ends[place]]:
-        fetched = await reader.getmany(*open_, timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
-        for place, records in fetched.items():
+    async for fetched in fetches(reader, ends):
+        for records in fetched:
             moved = time.monotonic()
-            yield [record for record in records if record.offset < ends[place]]
+            yield records
         if time.monotonic() - moved > _PATIENCE:
-            raise StandstillError(f"no records of {open_[0].topic} for {_PATIENCE:.0f} s")
+            behind = [place.topic for place in places if await reader.position(place) < ends[place]]
+            raise StandstillError(f"no records of {', '.join(sorted(set(behind)))} for {_PATIENCE:.0f} s")
     reader.pause(*places)
 
 
