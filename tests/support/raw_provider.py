@@ -189,19 +189,19 @@ async def drip(writer: asyncio.StreamWriter) -> None:
 
 async def flood(writer: asyncio.StreamWriter) -> None:
     """A hundred megabytes."""
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n")
-    with contextlib.suppress(ConnectionError):
-        for _ in range(1600):
-            writer.write(b" " * 65536)
-            await writer.drain()
+    await _pour(writer, b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n", b" ")
 
 
 async def endless_head(writer: asyncio.StreamWriter) -> None:
     """A hundred megabytes before the body begins."""
-    writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    await _pour(writer, b"HTTP/1.1 200 OK\r\nX-Long: ", b"x")
+
+
+async def _pour(writer: asyncio.StreamWriter, first: bytes, byte: bytes) -> None:
+    writer.write(first)
     with contextlib.suppress(ConnectionError):
         for _ in range(1600):
-            writer.write(b"x" * 65536)
+            writer.write(byte * 65536)
             await writer.drain()
 
 

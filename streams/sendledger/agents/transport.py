@@ -2,7 +2,7 @@
 
 What differs from the stock driver, each because of something read in its sources:
 - `getmany` yields a `Batch` a partition; decoding is left to whoever folds it.
-- Where reading starts is asked for (`Intake.seek`). What is committed is a hint for monitors; failing is no error.
+- Where reading starts is asked for (`Intake.seek`), never what the group committed: a hint, so failing is no error.
 - The assignor is Faust's own (partitions of all topics together), never the round robin that Faust falls back to.
 - Batches are chained (`start`, `next`): Faust may drop queued messages at a rebalance, and the hole must be seen.
 - Faust's bookkeeping of read and acknowledged offsets is off: it is made for single records.

@@ -214,11 +214,9 @@ class SenderStore:
         with told(self._path):
             rows: Any = self._db.iter(bounded)
             rows.seek(start)
-        while rows.valid():
-            yield bytes(rows.key()), bytes(rows.value())
-            with told(self._path):
+            while rows.valid():
+                yield bytes(rows.key()), bytes(rows.value())
                 rows.next()
-        with told(self._path):
             rows.status()  # a page that cannot be read looks like the end
 
 

@@ -15,7 +15,7 @@ import contextlib
 import fcntl
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -124,7 +124,7 @@ class StateStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         if (path / DAMAGED).exists():
             raise DamagedStoreError(f"{path.name}: found damaged before")
-        with self._told():
+        with told(self._path):
             self._db = Rdict(str(path), memory.options())
         self._db.set_write_options(unlogged())
         try:
@@ -149,7 +149,7 @@ class StateStore:
 
     def load(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The documents under these keys, None where there is none."""
-        with self._told():
+        with told(self._path):
             found: list[bytes | None] = self._db.get(list(keys)) or [] if keys else []
         return found
 
@@ -174,14 +174,14 @@ class StateStore:
         self.cursor = moved
 
     def _write(self, batch: WriteBatch) -> None:
-        with self._told():
+        with told(self._path):
             self._db.write(batch)
         self._unkept = True
 
     def keep(self, *, wait: bool = False) -> None:
         """Have what was written so far put into files, so that no crash takes it; returns at once unless `wait`."""
         if self._unkept:
-            with self._told():
+            with told(self._path):
                 self._db.flush(wait)
             self._unkept = False
 
@@ -190,15 +190,12 @@ class StateStore:
         try:
             self.keep(wait=True)
         finally:
-            with self._told():
+            with told(self._path):
                 self._db.close()
 
     def distrust(self) -> None:
         """Mark it as damaged: the next start throws it away. What cannot be marked either is found again by that."""
         distrust(self._path)
-
-    def _told(self) -> AbstractContextManager[None]:
-        return told(self._path)
 
 
 def distrust(path: Path) -> None:
