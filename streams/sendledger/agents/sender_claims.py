@@ -31,7 +31,7 @@ from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
 _AHEAD = 0.1
 _ROUNDS = 4  # claims, calls, answers, and what is being read back: each may have the whole concurrency
 _IDLE = 0.25
-_GATHER = 0.005
+_GATHER = 0.002
 _FRESH = 0.9
 _KEPT = 20_000
 

@@ -18,7 +18,6 @@ from sendledger_schemas.topics import API_RESPONSES
 SOURCE = "sendledger/sender"
 _POLL_MS = 100
 _AT_ONCE = 1_000
-_GATHER = 0.003
 
 
 class Entry(NamedTuple):
@@ -103,7 +102,6 @@ class JournalWriter:
             for (_, written), offset in zip(waiting, offsets, strict=True):
                 if not written.done():
                     written.set_result(offset)
-            await asyncio.sleep(_GATHER)
 
 
 class JournalReader:
@@ -147,8 +145,6 @@ class JournalReader:
                 self._broker.saw(records[-1].timestamp)
                 self._moved.set()
                 await asyncio.sleep(0)  # a long batch must not hold up the calls in flight
-            if fetched:
-                await asyncio.sleep(_GATHER)  # what comes meanwhile is folded together, and costs half as much
 
     def _reassign(self) -> None:
         self._changed.clear()
