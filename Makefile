@@ -19,7 +19,7 @@ demo: setup ## Three campaigns against the simulator, checked number by number (
 	@$(BIN)/sendledger demo $(ARGS)
 
 test: static ## Everything that CI does: check, and every test on a real Kafka
-	@infra/setup_oracle.sh
+	@infra/setup_tests.sh
 	@$(BIN)/pytest $(ARGS)
 
 check: setup ## The quick tier: format, lint, types, import contracts, generated files, unit and contract tests
@@ -81,6 +81,6 @@ lock: setup ## Lock every version and hash anew from requirements*.in (the only 
 
 clean: ## Remove what setup and the tests made
 	@rm -rf .venv .venv-bench infra/kafka/lib tests/bench/peers/kafka_streams/target streams/foldcore/target
-	@rm -rf tests/oracles/sms/node_modules
+	@rm -rf tests/oracles/*/node_modules
 	@rm -f streams/sendledger/edges/libfoldcore.native
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -42,9 +42,7 @@ def oracle() -> Iterator[Ask]:
     """One process of the oracle for all tests: a list of texts in, a list of answers out."""
     node = shutil.which("node")
     if node is None or not (ORACLE / "node_modules" / "sms-segments-calculator").is_dir():
-        why = (
-            "no oracle for the count of parts: it needs Node.js and npm, and infra/setup_oracle.sh (make test runs it)"
-        )
+        why = "no oracle for the count of parts: it needs Node.js and npm, and infra/setup_tests.sh (make test runs it)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
     with subprocess.Popen([node, "parts.js"], cwd=ORACLE, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
