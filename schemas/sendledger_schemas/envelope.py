@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-import pydantic_core
+import msgspec
 from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError
+from pydantic_core import from_json, to_json
 
-from sendledger_schemas.fields import Instant
+from sendledger_schemas.fields import Instant, format_instant
 from sendledger_schemas.registry import BY_TYPE, Data
 
 CONTENT_TYPE = b"application/cloudevents+json"
@@ -50,6 +52,24 @@ def encode(happened: Event) -> bytes:
     return happened.model_dump_json(exclude_none=True, by_alias=True).encode()
 
 
+def encode_each(named: Iterable[tuple[str, Data]], *, source: str, time: datetime) -> list[bytes]:
+    """Events of one moment and one source, from (id, data): each as `encode` of its `event`, at a third of the price.
+
+    `data` is valid by its type already; what is left is to write it down, and the time once for all.
+    """
+    made_at = to_json(format_instant(time))
+    made_by = b',"source":' + to_json(source)
+    written = []
+    for name, data in named:
+        subject = getattr(data, "message_id", None) or getattr(data, "campaign_id", None)
+        about = b"" if subject is None else b',"subject":' + to_json(subject)
+        head = b'{"specversion":"1.0","id":%b,"type":%b' % (to_json(name), to_json(data.TYPE))
+        body = data.__pydantic_serializer__.to_json(data, exclude_none=True, by_alias=True)
+        tail = (b',"time":', made_at, b',"datacontenttype":"application/json","data":', body, b"}")
+        written.append(b"".join((head, made_by, about, *tail)))
+    return written
+
+
 def _faults(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in error.errors()[:5])
 
@@ -70,7 +90,7 @@ def model_of(type_name: object) -> type[Data]:
 def decode(raw: bytes) -> Event:
     """Bytes of a record's value → Event. Errors: UnreadableEvent, UnknownVersion."""
     try:
-        fields: Any = pydantic_core.from_json(raw)
+        fields: Any = from_json(raw)
     except ValueError:
         message = "not JSON"
         raise UnreadableEvent(message) from None
@@ -79,8 +99,32 @@ def decode(raw: bytes) -> Event:
         raise UnreadableEvent(message)
     model = model_of(fields.get("type"))
     try:
-        data = model.model_validate_json(pydantic_core.to_json(fields.get("data")))
+        data = model.model_validate_json(to_json(fields.get("data")))
         return Event.model_validate({**fields, "data": data, "time": _time(fields.get("time"))})
+    except ValidationError as error:
+        raise UnreadableEvent(_faults(error)) from None
+
+
+class _Wrapped(msgspec.Struct):
+    type: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_wrapped = msgspec.json.Decoder(_Wrapped).decode
+
+
+def decode_data(raw: bytes) -> Data:
+    """The `data` of a record's value, as `decode` gives it, without the envelope around it; at a third of the price.
+
+    For records that a reader has held for events before: envelopes without id or time pass. Errors: as `decode`.
+    """
+    try:
+        found = _wrapped(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode(raw).data  # which knows what to say
+    model = model_of(found.type)
+    try:
+        return model.model_validate_json(bytes(found.data))
     except ValidationError as error:
         raise UnreadableEvent(_faults(error)) from None
 

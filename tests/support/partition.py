@@ -14,7 +14,7 @@ from sendledger.agents.sender_queue import Pick, Picked
 from sendledger.domain.campaigns import Standing
 from sendledger.domain.facts import micros
 from sendledger.domain.sending import won
-from sendledger.edges.sender_store import open_store, shared_cache
+from sendledger.edges.sender_store_opening import open_store, shared_cache
 from sendledger.edges.state_store import DamagedStoreError, StoreError
 from sendledger_schemas import envelope
 from sendledger_schemas.registry import Data

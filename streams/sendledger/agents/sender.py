@@ -43,7 +43,7 @@ from sendledger.edges.log_reader import LogReader
 from sendledger.edges.memory import spare_memory
 from sendledger.edges.provider import Provider
 from sendledger.edges.publisher import MAX_BATCH_BYTES
-from sendledger.edges.sender_store import open_store, shared_cache
+from sendledger.edges.sender_store_opening import open_store, shared_cache
 from sendledger.edges.topic_ids import topic_ids
 from sendledger.life import Life
 from sendledger_schemas.topics import SEND_REQUESTS

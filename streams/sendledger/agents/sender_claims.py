@@ -23,7 +23,7 @@ from sendledger.edges.kafka import consumer
 from sendledger.edges.log_reader import LogReader
 from sendledger.edges.sender_store import Waiting
 from sendledger_schemas.attempts import AttemptStarted, RequestPosition, SendWithheld, WithheldReason
-from sendledger_schemas.envelope import UnreadableEvent, decode
+from sendledger_schemas.envelope import UnreadableEvent, decode_data
 from sendledger_schemas.ids import event_id
 from sendledger_schemas.requests import SendRequested
 from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
@@ -65,7 +65,7 @@ class Requests:
 
 def _request(raw: bytes) -> SendRequested | Refused:
     try:
-        data = decode(raw).data
+        data = decode_data(raw)
     except UnreadableEvent as fault:
         return Refused("UNSENDABLE", str(fault), "bug")
     return data if isinstance(data, SendRequested) else Refused("UNSENDABLE", "not a request", "bug")
@@ -232,10 +232,10 @@ class Claims:
         found = partition.messages([one.message.message_id for one, _ in mine])
         for (one, offset), message in zip(mine, found, strict=True):
             if won(message, one.attempt, offset):
-                self._kit.metrics.claims.labels("won").inc()
+                self._kit.metrics.won.inc()
                 self._calls.add(one)
                 continue
-            self._kit.metrics.claims.labels("lost").inc()
+            self._kit.metrics.lost.inc()
             self._calls.forget(one.name)
             partition.let_go()
             partition.queue.unreserve(one.message)

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from sendledger.agents.sender_partition import JOURNAL, Partition
 from sendledger.edges.clocks import BrokerClock, utc_now
 from sendledger.edges.failpoints import Failpoint
-from sendledger_schemas.envelope import HEADERS, encode, event
+from sendledger_schemas.envelope import HEADERS, encode_each
 from sendledger_schemas.registry import Data
 from sendledger_schemas.topics import API_RESPONSES
 
@@ -46,12 +46,11 @@ class JournalWriter:
 
     async def send(self, entries: Sequence[Entry]) -> asyncio.Future[list[int]]:
         """Hand these to the producer; the future has their offsets once they are acknowledged."""
-        now = utc_now()
+        values = encode_each([(entry.name, entry.data) for entry in entries], source=SOURCE, time=utc_now())
         batches: dict[tuple[str, int], list[Any]] = {}
         places: list[tuple[list[Any], int]] = []
-        for entry in entries:
+        for entry, value in zip(entries, values, strict=True):
             batch = batches.setdefault((entry.topic, entry.partition), [])
-            value = encode(event(entry.data, id=entry.name, source=SOURCE, time=now))
             if not batch or not self._append(batch[-1], entry.key, value):
                 batch.append(self._producer.create_batch())
                 if not self._append(batch[-1], entry.key, value):

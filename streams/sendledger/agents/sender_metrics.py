@@ -38,12 +38,12 @@ class SenderMetrics:
         self.call_seconds = Histogram(
             "sendledger_sender_call_seconds", "Duration of calls", buckets=_BUCKETS, registry=registry
         )
-        for word in _WORDS.values():
-            self.calls.labels(word)
+        self._ends = {kind: self.calls.labels(word) for kind, word in _WORDS.items()}
+        self.won, self.lost = self.claims.labels("won"), self.claims.labels("lost")
 
     def ended(self, outcome: Outcome) -> None:
         """One claimed attempt came to its end."""
-        self.calls.labels(_WORDS[type(outcome)]).inc()
+        self._ends[type(outcome)].inc()
         if isinstance(outcome, NoAnswer):
             self.doubts.labels(outcome.reason).inc()
 

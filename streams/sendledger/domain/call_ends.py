@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
 
+import msgspec
+
 from sendledger.domain.message import Message, standing
 from sendledger_schemas.responses import (
     ErrorClass,
@@ -32,15 +34,13 @@ IN_A_ROW = 5
 """Campaign-class rejections, one after the other, that pause a campaign."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """The provider has it."""
 
     tracking_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """The provider does not want it: final. `error_info` comes masked."""
 
     error_code: str
@@ -48,24 +48,21 @@ class Refused:
     error_class: ErrorClass
 
 
-@dataclass(frozen=True, slots=True)
-class TooFast:
+class TooFast(msgspec.Struct, frozen=True, gc=False):
     """Provably not sent. `retry_after`: seconds, where the provider said so."""
 
     error_code: str
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NeverBegan:
+class NeverBegan(msgspec.Struct, frozen=True, gc=False):
     """Provably not sent. `unreachable`: the way to the provider is broken, not this message."""
 
     reason: str
     unreachable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(msgspec.Struct, frozen=True, gc=False):
     """Perhaps sent, perhaps not. `detail` is for people's eyes, and closed: it carries nothing of the answer."""
 
     reason: UnansweredReason

@@ -5,8 +5,9 @@ Times are UTC microseconds. Nothing here knows a topic, a clock or a call; who a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from sendledger.domain.campaigns import Standing
 from sendledger.domain.message import Message, end_of, sendable, standing
@@ -27,8 +28,7 @@ NO_BACKOFF: Final[frozenset[str]] = frozenset(SecondLook.__args__)  # type: igno
 """Reasons of a call that never began which say nothing about the provider: no reason to wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(msgspec.Struct, frozen=True, gc=False):
     """What besides the message's own facts decides. `busy`: another call to this recipient is in flight.
 
     `cut`: requests below this offset are older than what is left of the journal and are never sent.
@@ -40,47 +40,40 @@ class Circumstances:
     cut: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(msgspec.Struct, frozen=True, gc=False):
     """Claim this attempt now."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Withhold:
+class Withhold(msgspec.Struct, frozen=True, gc=False):
     """It is not going to be sent."""
 
     reason: WithheldReason
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True, gc=False):
     """Not before this time."""
 
     until: int
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(msgspec.Struct, frozen=True, gc=False):
     """Its campaign or the account is paused."""
 
 
-@dataclass(frozen=True, slots=True)
-class InFlight:
+class InFlight(msgspec.Struct, frozen=True, gc=False):
     """Its own attempt, or another call to its recipient, is under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False):
     """There is nothing to do, and only a decision of an operator can change that."""
 
 
 Decision = Due | Withhold | Wait | Parked | InFlight | Done
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(msgspec.Struct, frozen=True, gc=False):
     """Where a message waits: `offset` of its request, `due` (0 = at once), `expires`."""
 
     offset: int
@@ -88,8 +81,7 @@ class Queued:
     expires: int
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(msgspec.Struct, frozen=True, gc=False):
     """An attempt is under way, or died: claimed, unanswered and not yet in doubt."""
 
     attempt: int

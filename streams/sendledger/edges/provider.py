@@ -122,7 +122,7 @@ class Provider:
         assert self._session is not None, "use the provider as a context manager"  # noqa: S101 — a programmer's error
         line = _Line(objection)
         _line.set(line)
-        data = call.body if self._strike is None else _Watched(call.body, self._strike)
+        data = aiohttp.BytesPayload(call.body) if self._strike is None else _Watched(call.body, self._strike)
         try:
             async with self._session.post(self._url, data=data, allow_redirects=False) as response:
                 body = await _bounded(response.content)

@@ -16,28 +16,26 @@ is older, but whole. No number and no text is ever stored (P7). Keys, big-endian
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import structlog
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
 from sendledger.domain.message import Message
 from sendledger.domain.sending import Open, Place, Queued
-from sendledger.edges.state_store import DAMAGED, DamagedStoreError, StoreError, forget, told, unlogged
+from sendledger.edges.state_store import DAMAGED, DamagedStoreError, told, unlogged
 
 LAYOUT = 2
-LOCK_WAIT = 10.0
-"""Seconds for which a store that another process still holds is asked for again."""
+RECENT = 512
+"""Messages of one partition that are kept at hand: more than can be claimed at a time."""
 
 _CURSORS = b"c"
 _MB = 1 << 20
 _encode = msgspec.msgpack.Encoder().encode
 _message = msgspec.msgpack.Decoder(Message).decode
-_log = structlog.get_logger()
 
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -73,10 +71,6 @@ class Change(NamedTuple):
     opened: Opened | None = None
 
 
-class StoreHeldError(Exception):
-    """Another process has this store open: two senders may not share a data directory."""
-
-
 _opened = msgspec.msgpack.Decoder(Opened).decode
 _meta = msgspec.msgpack.Decoder(_Meta).decode
 
@@ -110,6 +104,7 @@ class SenderStore:
         except BaseException:
             self._db.close()
             raise
+        self._recent: dict[str, Message] = {}  # what was read or written last, as the store has it
         self.fits = meta.layout == LAYOUT and meta.log == log
         self.cursors = meta.cursors
 
@@ -124,13 +119,24 @@ class SenderStore:
 
     def messages(self, message_ids: Sequence[str]) -> list[Message | None]:
         """The facts of these messages, in the same order."""
-        if not message_ids:
-            return []
-        with told(self._path):
-            found: Any = self._db.get([b"m" + message_id.encode() for message_id in message_ids])
-            return [None if raw is None else _message(raw) for raw in found]
+        recent = self._recent
+        unknown = [message_id for message_id in message_ids if message_id not in recent]
+        read: dict[str, Message] = {}
+        if unknown:
+            with told(self._path):
+                found: Any = self._db.get([b"m" + message_id.encode() for message_id in unknown])
+                read = {name: _message(raw) for name, raw in zip(unknown, found, strict=True) if raw is not None}
+        asked = [recent.get(message_id) or read.get(message_id) for message_id in message_ids]
+        self._remember(read)
+        return asked
 
-    def commit(self, changes: Iterable[Change], cursors: Mapping[str, int]) -> None:
+    def _remember(self, messages: Mapping[str, Message]) -> None:
+        """A message is looked at when it is picked, claimed, won and answered, all within a moment."""
+        self._recent.update(messages)
+        for oldest in list(islice(self._recent, max(0, len(self._recent) - RECENT))):
+            del self._recent[oldest]
+
+    def commit(self, changes: Sequence[Change], cursors: Mapping[str, int]) -> None:
         """Facts, places and cursors, all or nothing."""
         batch = WriteBatch(raw_mode=True)
         for change in changes:
@@ -151,6 +157,9 @@ class SenderStore:
         self.cursors = dict(cursors)
         batch.put(_CURSORS, _encode(_Meta(LAYOUT, self._log, self.cursors)))
         self._write(batch)
+        for change in changes:
+            self._recent.pop(change.message.message_id, None)
+        self._remember({one.message.message_id: one.message for one in changes if isinstance(one.now, Open)})
 
     def _write(self, batch: WriteBatch) -> None:
         with told(self._path):
@@ -246,43 +255,3 @@ def _options(cache: Cache) -> Options:
     table.set_block_cache(cache)
     options.set_block_based_table_factory(table)
     return options
-
-
-def open_store(path: Path, cache: Cache, log: str, ends: Mapping[str, int]) -> SenderStore:
-    """Open a partition's store, waiting a little for a process that is just ending.
-
-    One that is not of this log (`log`; `ends`: topic → end offset), or is damaged, is forgotten, and folded again from
-    the log's start. Errors: StoreHeldError; OSError if it cannot be deleted.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        store = _opened_within(path, cache, log)
-    except DamagedStoreError as error:
-        _log.warning("the sender's store is folded anew", path=path.name, reason=str(error))
-        forget(path)
-        return _opened_within(path, cache, log)
-    if store.fits and all(store.cursors.get(topic, 0) <= end for topic, end in ends.items()):
-        return store
-    store.close()
-    forget(path)
-    return _opened_within(path, cache, log)
-
-
-def _opened_within(path: Path, cache: Cache, log: str) -> SenderStore:
-    until = time.monotonic() + LOCK_WAIT
-    while True:
-        try:
-            return SenderStore(path, cache, log)
-        except DamagedStoreError:
-            raise  # RocksDB speaks of a block that it cannot read
-        except StoreError as error:
-            if "lock" not in str(error).lower():
-                raise
-            if time.monotonic() > until:
-                raise StoreHeldError(f"{path.name} is in use by another process") from None
-            time.sleep(0.05)
-
-
-def shared_cache() -> Cache:
-    """The block cache that all partitions of a process share."""
-    return Cache(32 * _MB)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from sendledger.wire.codes import ErrorClass, classify
 from sendledger.wire.values import code_of, gather, is_plain, mask_info
-from sendledger.wire.xml import XmlFault, XmlReason, element, is_xml_text, parse_xml
+from sendledger.wire.xml import XmlFault, XmlReason, element, escape, is_xml_text, parse_xml
 from sendledger_schemas.ids import digits_of
 
 FORM_FIELD = "xml"
@@ -35,6 +35,12 @@ UnreadableReason = Literal[
     "no_tracking_id",
     "no_error_code",
 ]
+
+_FORM_HEAD, _FORM_TAIL = f"{FORM_FIELD}={quote_plus('<REQUEST>')}", quote_plus("</REQUEST>")
+_QUOTED_TAGS = {
+    name: (quote_plus(f"<{name}>"), quote_plus(f"</{name}>"))
+    for name in ("ACTION", "API_KEY", "SPID", "TO", "FROM", "CAMPAIGNREF", "TEXT")
+}
 
 _WANTED = frozenset({"STATUS", "TRACKINGID", "TO", "ERRORCODE", "ERRORINFO"})
 
@@ -112,8 +118,16 @@ def encode_request(request: SendSms) -> bytes:
 
 
 def encode_form(request: SendSms) -> bytes:
-    """The body of the POST: one form field `xml` (content type `FORM_CONTENT_TYPE`). Raises as `encode_request`."""
-    return urlencode({FORM_FIELD: encode_request(request)}).encode("ascii")
+    """The body of the POST: one form field `xml` (content type `FORM_CONTENT_TYPE`). Raises as `encode_request`.
+
+    The same as `urlencode` of the whole document, at half its price: only the values differ from call to call.
+    """
+    written = [_FORM_HEAD]
+    for name, value in _checked(request):
+        opening, closing = _QUOTED_TAGS[name]
+        written += opening, quote_plus(escape(value)), closing
+    written.append(_FORM_TAIL)
+    return "".join(written).encode("ascii")
 
 
 def _checked(request: SendSms) -> Iterator[tuple[str, str]]:

@@ -66,7 +66,7 @@ def parse_xml(raw: bytes) -> Node | XmlFault:
         root = etree.fromstring(body, _new_parser())
     except (etree.LxmlError, ValueError):
         return XmlFault("broken")
-    return _too_big(root) or _node(root)
+    return _Elements().node(root, 1)
 
 
 def escape(value: str) -> str:
@@ -108,27 +108,34 @@ def _has_doctype(text: str) -> bool:
     return text.startswith("<!", prolog.end() if prolog else 0)
 
 
-def _too_big(root: etree._Element) -> XmlFault | None:
-    elements = list(root.iter())
-    if len(elements) > MAX_ELEMENTS or any(len(found.attrib) > MAX_ATTRIBUTES for found in elements):
-        return XmlFault("too_wide")
-    if _depth(root) > MAX_DEPTH:
-        return XmlFault("too_deep")
-    return None
+class _Elements:
+    """One walk over a document: its nodes, and whether it is larger than what we read."""
 
+    def __init__(self) -> None:
+        self._left = MAX_ELEMENTS
 
-def _depth(root: etree._Element) -> int:
-    depth, level = 0, [root]
-    while level:
-        depth, level = depth + 1, [child for parent in level for child in parent]
-    return depth
-
-
-def _node(found: etree._Element) -> Node:
-    children = tuple([_node(child) for child in found])
-    attributes = [(_local(str(name)), str(value).strip()) for name, value in found.items()]
-    return Node(_local(found.tag), tuple(attributes), "" if children else (found.text or "").strip(), children)
+    def node(self, found: etree._Element, depth: int) -> Node | XmlFault:
+        self._left -= 1
+        if depth > MAX_DEPTH:
+            return XmlFault("too_deep")
+        if self._left < 0:
+            return XmlFault("too_wide")
+        attributes: tuple[tuple[str, str], ...] = ()
+        if named := found.items():  # a list; `attrib` would be an object more for each element
+            if len(named) > MAX_ATTRIBUTES:
+                return XmlFault("too_wide")
+            attributes = tuple([(_local(str(name)), str(value).strip()) for name, value in named])
+        name = _local(found.tag)
+        if len(found) == 0:
+            return Node(name, attributes, (found.text or "").strip(), ())
+        children: list[Node] = []
+        for child in found:
+            below = self.node(child, depth + 1)
+            if isinstance(below, XmlFault):
+                return below
+            children.append(below)
+        return Node(name, attributes, "", tuple(children))
 
 
 def _local(name: str) -> str:
-    return name.rpartition("}")[2].upper()
+    return (name.rpartition("}")[2] if "}" in name else name).upper()

@@ -10,7 +10,8 @@ import pytest
 from sendledger.agents.sender_partition import HoleError
 from sendledger.domain.message import Message
 from sendledger.domain.sending import Queued
-from sendledger.edges.sender_store import Change, open_store, shared_cache
+from sendledger.edges.sender_store import Change
+from sendledger.edges.sender_store_opening import open_store, shared_cache
 from sendledger_schemas.topics import API_RESPONSES, SEND_ATTEMPTS, SEND_REQUESTS
 from tests.support import story
 from tests.support.partition import WEEK, Log, Record, log_of, ready, worker

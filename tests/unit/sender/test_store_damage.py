@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sendledger.edges import sender_store
-from sendledger.edges.sender_store import LOCK_WAIT, open_store, shared_cache
+from sendledger.edges import sender_store_opening
+from sendledger.edges.sender_store_opening import LOCK_WAIT, open_store, shared_cache
 from sendledger.edges.state_store import DAMAGED, DamagedStoreError, StoreError, forget
 from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
 from tests.support import damage, story
@@ -129,10 +129,10 @@ def test_facts_and_cursor_move_together_or_not_at_all(tmp_path: Path, monkeypatc
 
 def test_a_store_in_use_is_waited_for_and_never_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else's lock is no damage."""
-    monkeypatch.setattr(sender_store, "LOCK_WAIT", 0.1)
+    monkeypatch.setattr(sender_store_opening, "LOCK_WAIT", 0.1)
     assert LOCK_WAIT > 1
     it = ready(tmp_path, log_of(3))
-    with pytest.raises(sender_store.StoreHeldError):
+    with pytest.raises(sender_store_opening.StoreHeldError):
         open_store(it.path, shared_cache(), "one log", it.log.ends())
     assert not (it.path / DAMAGED).exists()
     assert len(it.picked()) == 3
