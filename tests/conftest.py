@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from sendledger.config import Settings
 from tests.support.kafka import SharedBroker, fresh_topics, system
+from tests.support.room import entered
 
 # A deadline would be a promise about the machine's speed; a failing seed is printed so that it can be run again.
 settings.register_profile("sendledger", deadline=None, print_blob=True)
@@ -29,6 +30,17 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, _empty_directory: Path) 
     for name in [n for n in os.environ if n.startswith(("SENDLEDGER_", "KAFKA_")) and n != "SENDLEDGER_KAFKA_JARS"]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(_empty_directory)
+
+
+@pytest.fixture(autouse=True)
+def _room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Among several test processes: one that is marked `alone` runs beside no other."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    shared = tmp_path_factory.getbasetemp().parent  # each process has a directory of its own below
+    with entered(shared, alone=request.node.get_closest_marker("alone") is not None):
+        yield
 
 
 @pytest.fixture(scope="session")

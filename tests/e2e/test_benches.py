@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.bench import bench_latency, bench_restart, traffic
 from tests.bench.fleet import fleet
+
+pytestmark = pytest.mark.alone  # benchmarks
 
 RATE, SECONDS = 200.0, 2.0
 

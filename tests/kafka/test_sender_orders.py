@@ -23,6 +23,8 @@ from tests.support.sender import START, Line, desk, ends, journal, numbers, orde
 from tests.support.sender_process import kill, spawn
 from tests.support.timed_provider import timed_provider
 
+pytestmark = pytest.mark.alone  # an order holds within a second
+
 HOLDS_WITHIN = 1.0
 LONG = os.environ.get("CHAOS") == "long"
 

@@ -23,6 +23,8 @@ from tests.support.sender import order, post, request, sending
 from tests.support.sender_process import kill, spawn
 from tests.support.timed_provider import Came, TimedProvider, most_in_a_second, timed_provider
 
+pytestmark = pytest.mark.alone  # it counts the calls of single seconds
+
 RATE = 200.0
 HEADROOM = 1.05
 SESSION = 3.0
