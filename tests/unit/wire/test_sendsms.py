@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sendledger.wire import sendsms
 from sendledger.wire.codes import ERROR_CODES, MESSAGE, THROTTLE, UNKNOWN
 from sendledger.wire.provider_side import decode_form, decode_request, encode_failure, encode_success
 from sendledger.wire.sendsms import (
@@ -25,6 +27,7 @@ from sendledger.wire.sendsms import (
 )
 from tests.unit.wire.strategies import digits, ids, junk, requests, texts
 
+SAMPLES = Path(__file__).parents[3] / "schemas" / "samples"
 KEY, NUMBER, TEXT = "k3yCanary", "15551234888", "Text canary"
 REQUEST = SendSms(api_key=KEY, to=NUMBER, sender="60856", text=TEXT, operator_id="0001470", campaign_ref="77676")
 
@@ -172,3 +175,82 @@ def test_a_cut_answer_is_never_believed(data: st.DataObject, tracking_id: str, t
     whole = data.draw(st.sampled_from([encode_success(tracking_id, to), encode_failure("E110", "why", to)]))
     cut = data.draw(st.integers(0, len(whole) - 1))
     assert isinstance(decode_response(whole[:cut], to), Unreadable)
+
+
+_PIECES = st.sampled_from(
+    [
+        *(
+            "<RESPONSE>",
+            "<STATUS>",
+            "Success",
+            "Failure",
+            "success",
+            "</STATUS>",
+            "<TRACKINGID>",
+            "SMS_1",
+            "</TRACKINGID>",
+        ),
+        *(
+            "<TO>",
+            NUMBER,
+            "+" + NUMBER,
+            "</TO>",
+            "</RESPONSE>",
+            " ",
+            "\n",
+            "\t",
+            "\x0b",
+            "\x0c",
+            "é",
+            "&amp;",
+            "<!-- -->",
+            "<TO/>",
+        ),
+        *(
+            "<ERRORCODE>E713</ERRORCODE>",
+            '<?xml version="1.0"?>',
+            "<!DOCTYPE a>",
+            "<STATUS>Success</STATUS>",
+            "\x00",
+            "]]>",
+        ),
+    ]
+)
+
+
+@given(
+    st.lists(_PIECES, max_size=3),
+    st.integers(0, 12),
+    st.sampled_from(["", " ", "\r\n\t", "\x0b", "\x85"]),
+    st.booleans(),
+)
+def test_the_usual_answer_means_what_the_parser_says(pieces: list[str], place: int, blank: str, cut: bool) -> None:  # noqa: FBT001
+    """The page's Success is read by a pattern: with anything put into it or cut out of it, the parser says the same."""
+    usual = [
+        "<RESPONSE>",
+        "<STATUS>",
+        "Success",
+        "</STATUS>",
+        "<TRACKINGID>",
+        "SMS_1",
+        "</TRACKINGID>",
+        "<TO>",
+        NUMBER,
+        "</TO>",
+    ]
+    parts = [*usual, "</RESPONSE>"]
+    if cut and place < len(parts):
+        del parts[place]
+    parts[place:place] = pieces
+    gaps = {"<RESPONSE>", "</STATUS>", "</TRACKINGID>", "</TO>", "</RESPONSE>"}
+    raw = "".join(part + (blank if part in gaps else "") for part in parts).encode()
+    assert decode_response(raw, NUMBER) == sendsms._decode_any(raw, NUMBER, ())
+
+
+def test_the_usual_answer_is_the_pages_own() -> None:
+    """The pattern takes what the provider's page shows and what the simulator answers, and nobody else's number."""
+    page = (SAMPLES / "page" / "response-success.xml").read_bytes()
+    for raw in (page, encode_success("SMS_12345", NUMBER)):
+        assert sendsms._USUAL.fullmatch(raw)
+        assert decode_response(raw, NUMBER) == Accepted("SMS_12345")
+        assert decode_response(raw, NUMBER[1:]) == Unreadable("other_recipient")
