@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -91,6 +92,7 @@ class Calls:
     async def run(self) -> None:
         """Call what is added, in order, until cancelled. Errors: what must end the process."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick())
             while True:
                 await self._something_ready()
                 claimed = self._ready[0]
@@ -133,12 +135,19 @@ class Calls:
             await self._wake.wait()
 
     async def _nap(self, seconds: float) -> None:
+        """Until a call ends, at most so long and no longer than a tick: timers of its own would cost each call one."""
         self._ended.clear()
-        try:
-            async with asyncio.timeout(min(seconds, _NAP)):
-                await self._ended.wait()
-        except TimeoutError:
+        if seconds >= _NAP:
+            await self._ended.wait()
             return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_NAP)
+            self._ended.set()
 
     def _wait(self, claimed: Claimed) -> float:
         """Seconds until the first claim may go on; 0 also for one that must not be called: it costs no token."""
