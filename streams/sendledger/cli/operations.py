@@ -144,6 +144,8 @@ def postback_url() -> None:
     base = public.rstrip("/") if public else f"http://{settings.receiver_host}:{settings.receiver_port}"
     for token in settings.postback_tokens:
         typer.echo(f"{base}/postbacks/{token.get_secret_value()}")
+    if settings.receiver_basic_auth:
+        typer.echo("the provider must also send HTTP Basic: SENDLEDGER_RECEIVER_BASIC_AUTH", err=True)
     if not public:
         typer.echo("the provider cannot reach this address: set SENDLEDGER_PUBLIC_URL to the one it can", err=True)
 
