@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from sendledger.edges.postback_records import PostbackRecords
+from sendledger.edges.postback_records import Odd, PostbackRecords
 from sendledger.edges.receiver_door import Door
 from sendledger.edges.receiver_metrics import Outcome, ReceiverMetrics
 from sendledger.edges.receiver_writer import Fate, Writer
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_BODY = 64 * 1024
 _LENGTH_DIGITS = 20
+_MOST_TOLD = 50  # kinds of unannounced codes: who has a token could make up any number of them
 
 log = structlog.get_logger()
 
@@ -68,6 +69,7 @@ class ReceiverApp:
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
+        self._told: set[Odd] = set()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """One request."""
@@ -102,7 +104,16 @@ class ReceiverApp:
             self._metrics.took(time.perf_counter() - started)
             if kept.reason is not None:
                 self._metrics.dead_letter(kept.reason)
+            if kept.odd is not None:
+                self._tell(kept.odd)
         return _FATES[fate]
+
+    def _tell(self, odd: Odd) -> None:
+        """Count it, and log each kind once: an unknown code is data, and somebody has to hear of it."""
+        self._metrics.odd(odd.what)
+        if odd not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(odd)
+            log.warning("postback with something unannounced", what=odd.what, origin=odd.origin, code=odd.code)
 
 
 async def _read(receive: ASGIReceiveCallable) -> bytes:
