@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from base64 import b64encode
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -102,3 +102,13 @@ def run(work: Coroutine[Any, Any, T], *, role: str = "cli", settings: Settings |
         raise CannotError(str(error)) from None
     except (KafkaError, TimeoutError) as error:
         raise CannotError(f"Kafka did not do it: {type(error).__name__}") from None
+
+
+def joined(work: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
+    """Run the work of a verb on the Kafka that it joins. Errors: ConfigError, CannotError."""
+    settings = joining()
+
+    async def reached() -> T:
+        return await work(await reachable(settings))
+
+    return run(reached(), settings=settings)

@@ -8,7 +8,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sendledger.edges.spool import SpoolState
-from sendledger.wire.postbacks import ODDITIES, Oddity
+from sendledger.wire.postbacks import ODDITIES, REASONS, Oddity
 
 Outcome = Literal[
     "kafka",  # durable on the topic, 200
@@ -46,6 +46,8 @@ class ReceiverMetrics:
             ["reason"],
             registry=registry,
         )
+        for reason in REASONS:  # all from the start: of a series that begins at 1 no rate sees the first
+            self._dead_letters.labels(reason=reason)
         self._odd = Counter(
             "sendledger_receiver_unannounced",
             "Postbacks with something that the provider never announced: an origin, a code, a STATUS number, a text.",

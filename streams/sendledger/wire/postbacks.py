@@ -41,6 +41,7 @@ UndecodableReason = Literal[
     "no_recipient",
     "no_tracking_id",
 ]
+REASONS: tuple[UndecodableReason, ...] = get_args(UndecodableReason)
 
 OURS = "SMS_MT"
 
