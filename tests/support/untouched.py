@@ -2,11 +2,13 @@
 
 Watched are a file and a listening address, which the bodies name, and all that Python is asked to open. libxml2 opens
 files without asking Python, so the kernel watches the file (inotify). Options break the parser on purpose, so that the
-watch itself can be tested: `--resolve` (DOCTYPEs and their entities), `--connect` (whatever the body names is fetched).
+watch itself can be tested: `--resolve` (DOCTYPEs and their entities), `--connect` (whatever the body names is fetched);
+and `--one-wall` takes away the refusal of DOCTYPEs, so that the parser's own settings have to hold.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -23,14 +25,19 @@ from sendledger.edges import postback_records as records
 from sendledger.wire import postbacks, xml
 from tests.support.hostile import BODIES, pointed
 
-RESOLVE, CONNECT = "--resolve", "--connect"
+RESOLVE, CONNECT, ONE_WALL = "--resolve", "--connect", "--one-wall"
 _OPENED, _READ = 0x20, 0x01
 _SUSPICIOUS = ("open", "socket.", "subprocess.", "os.", "shutil.", "urllib.", "ftplib.", "http.", "import", "exec")
 
 
+def one_wall() -> None:
+    """No look for a DOCTYPE: it gets to the parser."""
+    xml._has_doctype = lambda _: False  # type: ignore[assignment]
+
+
 def resolve() -> None:
     """A parser as an older library would have made it: it takes a DOCTYPE and fetches what it names."""
-    xml._has_doctype = lambda _: False  # type: ignore[assignment]
+    one_wall()
     xml._new_parser = lambda: etree.XMLParser(resolve_entities=True, load_dtd=True, no_network=False)
 
 
@@ -84,6 +91,8 @@ class Watch:
 
 def main() -> None:
     """Read each body twice: the first time may load code, the second is watched by Python too."""
+    if ONE_WALL in sys.argv:
+        one_wall()
     if RESOLVE in sys.argv:
         resolve()
     if CONNECT in sys.argv:
@@ -94,7 +103,9 @@ def main() -> None:
         bodies = [pointed(body, watch.file, watch.url) for body in BODIES.values()]
         for watch.on in (False, True):
             for body in bodies:
-                maker.keep(body, now)
+                # Without the first wall an unresolved entity may stand where our reader expects an element.
+                with contextlib.suppress(AttributeError) if ONE_WALL in sys.argv else contextlib.nullcontext():
+                    maker.keep(body, now)
         watch.on = False
         sys.stdout.write(json.dumps({"bodies": len(bodies), **watch.told()}))
 

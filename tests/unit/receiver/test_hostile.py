@@ -17,7 +17,7 @@ from sendledger_schemas.envelope import decode
 from sendledger_schemas.postbacks import PostbackReceived
 from sendledger_schemas.topics import POSTBACKS, dlq
 from tests.support.hostile import ANSWERS, BODIES, NO_CLAIM
-from tests.support.untouched import CONNECT, RESOLVE
+from tests.support.untouched import CONNECT, ONE_WALL, RESOLVE
 
 ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -75,9 +75,13 @@ def untouched(*options: str) -> dict[str, Any]:
     return told
 
 
-def test_no_file_is_read_and_no_connection_opened() -> None:
-    """Whatever the bodies name, nobody has been there: neither Python nor the XML library below it."""
-    assert untouched() == {"file": False, "connection": False, "asked": []}
+@pytest.mark.parametrize("options", [(), (ONE_WALL,)], ids=["as it is", "were a DOCTYPE not refused"])
+def test_no_file_is_read_and_no_connection_opened(options: tuple[str, ...]) -> None:
+    """Whatever the bodies name, nobody has been there: neither Python nor the XML library below it.
+
+    Each of the two walls holds by itself: the refusal of a DOCTYPE, and the parser's settings.
+    """
+    assert untouched(*options) == {"file": False, "connection": False, "asked": []}
 
 
 @pytest.mark.parametrize(("option", "touched"), [(RESOLVE, "file"), (CONNECT, "connection")])
