@@ -17,7 +17,7 @@ from sendledger.edges.receiver import SPOOL_FILE, SpoolNotEmpty
 from sendledger.edges.receiver_app import MAX_BODY
 from sendledger.edges.record import Record
 from sendledger.edges.spool import Spool
-from sendledger.wire.postbacks import ODDITIES
+from sendledger.wire.postbacks import ODDITIES, REASONS
 from sendledger_schemas import ids
 from sendledger_schemas.topics import POSTBACKS, dlq
 from tests.support.receiver import (
@@ -292,6 +292,9 @@ async def test_outcomes_are_counted(receiver: Running) -> None:
     await receiver.post(receipt(1), "/wrong")
     name = "sendledger_receiver_postbacks_total"
     assert (receiver.metric(name, outcome="spool"), receiver.metric(name, outcome="not_found")) == (2, 1)
-    assert receiver.metric("sendledger_receiver_dead_letters_total", reason="unknown_form") == 1
+    letters = "sendledger_receiver_dead_letters_total"
+    assert receiver.metric(letters, reason="unknown_form") == 1
+    # Every reason has its series from the start: of one that begins at 1 no alert would see the first.
+    assert {receiver.registry.get_sample_value(letters, {"reason": reason}) for reason in REASONS} == {0.0, 1.0}
     assert receiver.metric("sendledger_receiver_seconds_count") == 2
     assert receiver.metric("sendledger_receiver_kafka_up") == 0
