@@ -17,7 +17,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from sendledger import setting_types
 from sendledger.environment import FILE_SUFFIX, merged, read_secret_files, unknown_names, values_of
-from sendledger.setting_types import ApiTokens, Pepper, PlainPath, Port, PostbackTokens, ProviderKey, Url
+from sendledger.setting_types import (
+    ApiTokens,
+    BasicPairs,
+    Networks,
+    Pepper,
+    PlainPath,
+    Port,
+    PostbackTokens,
+    ProviderKey,
+    Url,
+)
 
 ROLES = ("sender", "receiver", "fold", "merge", "api")
 _HOURS_OF_DAY = 24
@@ -126,6 +136,9 @@ class Settings(_Given):
     api_port: Port = 8080
     receiver_host: str = "127.0.0.1"  # else as host
     receiver_port: Port = 8081
+    receiver_basic_auth: BasicPairs = ()  # user:password; what a postback must carry beside the token
+    receiver_allow_from: Networks = ()  # where postbacks may come from; () = from anywhere
+    receiver_proxies: Networks = ()  # whose X-Forwarded-For is believed
     receiver_name: str = Field(default_factory=socket.gethostname)
     metrics_port: Annotated[int, Field(ge=1, le=65531)] = 9464  # sender; receiver, fold, merge, api: the next four
     public_url: Url | None = None  # how the provider reaches the receiver; for `postback-url`
@@ -206,6 +219,8 @@ class Settings(_Given):
         if not self.embedded and self.recipient_pepper is None:
             once = "must be set with KAFKA_BOOTSTRAP_SERVERS, the same for every role for ever"
             lines.append(f"SENDLEDGER_RECIPIENT_PEPPER: {once}")
+        if self.receiver_proxies and not self.receiver_allow_from:
+            lines.append("SENDLEDGER_RECEIVER_PROXIES: says nothing without SENDLEDGER_RECEIVER_ALLOW_FROM")
         metrics = range(self.metrics_port, self.metrics_port + len(ROLES))
         if self.api_port == self.receiver_port or self.api_port in metrics or self.receiver_port in metrics:
             names = ", ".join(map(variable, ("api_port", "receiver_port", "metrics_port")))
@@ -233,7 +248,9 @@ def _secret_fields(part: type[BaseSettings]) -> set[str]:
 def _shown(value: object, *, secret: bool) -> str:
     if value is None or value == ():
         return "(not set)"
-    return "(set)" if secret else str(value)
+    if secret:
+        return "(set)"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _faults(error: ValidationError, prefix: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 Scope = Literal["read", "send", "admin"]
 _SCOPES: dict[str, Scope] = {scope: scope for scope in get_args(Scope)}
 _LEAST_TOKEN = 22  # base64url characters: 128 bits and a little (DESIGN §7)
+_LEAST_PASSWORD = 8  # of HTTP Basic, which stands beside a token
+_MAPPED_BITS = 96  # of `::ffff:0:0/96`
 _LEAST_KEY = 6  # a shorter one may stand in an address by chance
 # What a key is called in the address of the provider's GET form, and elsewhere.
 _KEYS = frozenset({"api_key", "apikey", "api-key", "key", "password", "secret", "token"})
@@ -53,6 +55,25 @@ def _long(secret: SecretStr) -> SecretStr:
     if len(secret.get_secret_value()) < _LEAST_TOKEN:
         raise ValueError(f"must have at least {_LEAST_TOKEN} characters")
     return secret
+
+
+def _basic(secret: SecretStr) -> SecretStr:
+    user, colon, password = secret.get_secret_value().partition(":")
+    if not user or not colon or len(password) < _LEAST_PASSWORD or not secret.get_secret_value().isprintable():
+        raise ValueError(f"must be user:password, printable, the password of at least {_LEAST_PASSWORD} characters")
+    return secret
+
+
+def _network(value: object) -> Network:
+    try:
+        network = ip_network(str(value))
+    except ValueError as error:
+        raise ValueError("must be addresses or networks like 192.0.2.7, 198.51.100.0/24, 2001:db8::/32") from error
+    # An address of IPv4 is compared as one, however it is written (`::ffff:192.0.2.0/120`).
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 def _one_line(secret: SecretStr) -> SecretStr:
@@ -103,11 +124,14 @@ def _web_address(value: str) -> str:
     return value
 
 
+Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=1, le=65535)]
 Url = Annotated[str, AfterValidator(_web_address)]
 ProviderKey = Annotated[SecretStr, AfterValidator(_one_line)]
 Token = Annotated[SecretStr, AfterValidator(_strong)]
 PlainPath = Annotated[Path, AfterValidator(lambda path: path.expanduser())]
 PostbackTokens = Annotated[tuple[Token, ...], BeforeValidator(_parts)]
+BasicPairs = Annotated[tuple[Annotated[SecretStr, AfterValidator(_basic)], ...], BeforeValidator(_parts)]
+Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_parts)]
 ApiTokens = Annotated[tuple[ApiToken, ...], BeforeValidator(_api_tokens)]
 Pepper = Annotated[SecretStr, AfterValidator(_long)]

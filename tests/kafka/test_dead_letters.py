@@ -9,7 +9,7 @@ import pytest
 
 from sendledger.config import Settings
 from sendledger.edges import postback_records
-from sendledger.edges.dead_letter_office import list_letters, retry_letters, show_letter
+from sendledger.edges.dead_letter_office import Wanted, list_letters, retry_letters, show_letter
 from sendledger.edges.dead_letters import DeadLetter, bury
 from sendledger.edges.kafka import producer
 from sendledger.edges.postback_records import PostbackRecords
@@ -46,8 +46,8 @@ async def test_a_retry_brings_in_what_can_be_read_by_now_and_once_only(
     assert [(found.source, found.reason, found.retried) for found in listed] == [(POSTBACKS, "broken", False)] * 3
     assert all(found.value == b"" for found in listed)
 
-    first = await retry_letters(kafka, records_for(settings), None)
-    again = await retry_letters(kafka, records_for(settings), None)
+    first = await retry_letters(kafka, records_for(settings))
+    again = await retry_letters(kafka, records_for(settings))
     assert first.brought_in == (listed[1].name, listed[2].name)
     assert first.still_unreadable == again.still_unreadable == (listed[0].name,)
     assert (again.brought_in, again.done_before) == ((), first.brought_in)
@@ -68,11 +68,11 @@ async def test_letters_of_all_topics_are_listed_and_named(shared_kafka: Settings
         await bury(writer, [DeadLetter(SEND_REQUESTS, "UnreadableEvent", "not JSON", b"k", b"\xff", (), 3, 99)])
     (letter,) = await list_letters(kafka)
     assert (letter.name, letter.partition, letter.offset) == (f"{SEND_REQUESTS}:0", 3, 99)
-    assert await list_letters(kafka, sources=[POSTBACKS]) == []
+    assert await list_letters(kafka, Wanted(topics=[POSTBACKS])) == []
     shown = await show_letter(kafka, letter.name)
     assert shown is not None
     assert (shown.key, shown.value) == (b"k", b"\xff")
     assert await show_letter(kafka, f"{SEND_REQUESTS}:7") is None
     assert await show_letter(kafka, "no such letter") is None
-    retried = await retry_letters(kafka, records_for(shared_kafka), [letter.name])
+    retried = await retry_letters(kafka, records_for(shared_kafka), Wanted(names=[letter.name]))
     assert (retried.brought_in, retried.still_unreadable) == ((), (letter.name,))

@@ -1,7 +1,8 @@
 """One receiver as a process of its own, to be killed: `python -m tests.support.receiver_process`.
 
 Its settings come from the environment, as the program's do. SIGTERM asks for the end; the exit code is 3 if records
-are left in the spool. `--answer-first` breaks it on purpose: 200 before anything is durable.
+are left in the spool. `--answer-first` breaks it on purpose: 200 before anything is durable; `--old-decoder` is one of
+before v2: it can read no JSON.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from pathlib import Path
 import uvloop
 
 from sendledger.config import Settings, load
+from sendledger.edges import postback_records
 from sendledger.edges.logging import configure
 from sendledger.edges.receiver import SpoolNotEmpty, serve
 from sendledger.edges.receiver_writer import Fate, Writer
 from sendledger.edges.record import Record
 from sendledger.life import Life
+from sendledger.wire.postbacks import Notification, Undecodable, decode_postback
 from tests.support.kafka import eventually
 
 BROKEN = "--answer-first"
+OLD_DECODER = "--old-decoder"
 SPOOL_LEFT = 3
 _ROOT = Path(__file__).parents[2]
 
@@ -109,6 +113,15 @@ def answer_first() -> None:
     Writer.write = write  # type: ignore[method-assign]
 
 
+def read_no_json() -> None:
+    """Decode as a version did that did not know v2."""
+
+    def decode(raw: bytes) -> Notification | Undecodable:
+        return Undecodable("broken") if raw.lstrip().startswith(b"{") else decode_postback(raw)
+
+    vars(postback_records)["decode_postback"] = decode
+
+
 async def main() -> int:
     """Run until SIGTERM."""
     settings = load(env_file=None)
@@ -125,4 +138,6 @@ async def main() -> int:
 if __name__ == "__main__":
     if BROKEN in sys.argv:
         answer_first()
+    if OLD_DECODER in sys.argv:
+        read_no_json()
     sys.exit(uvloop.run(main()))

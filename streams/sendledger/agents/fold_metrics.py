@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sendledger.edges.fold_core import Partial
+from sendledger_schemas.topics import FOLD_SOURCES
 
 
 class FoldMetrics:
@@ -17,6 +18,8 @@ class FoldMetrics:
         self.letters = Counter(
             "sendledger_fold_dead_letters", "Records nobody could read", ["topic"], registry=registry
         )
+        for topic in FOLD_SOURCES:  # all from the start: of a series that begins at 1 no rate sees the first
+            self.letters.labels(topic)
         self.batch_seconds = Histogram(
             "sendledger_fold_batch_seconds",
             "From a batch's first step to its WriteBatch",

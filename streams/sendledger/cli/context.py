@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import AsyncIterator, Coroutine
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -37,7 +38,11 @@ def secrets_of(settings: Settings) -> list[str]:
     single = (settings.provider_api_key, settings.recipient_pepper, settings.kafka.sasl_password,
               settings.kafka.ssl_password)  # fmt: skip
     several = (*settings.postback_tokens, *(given.token for given in settings.api_tokens))
-    return [secret.get_secret_value() for secret in (*single, *several) if secret is not None]
+    plain = [secret.get_secret_value() for secret in (*single, *several) if secret is not None]
+    pairs = [pair.get_secret_value() for pair in settings.receiver_basic_auth]
+    # HTTP Basic's pairs as they are set, as they go over the wire, and their passwords alone.
+    forms = [form for pair in pairs for form in (pair, b64encode(pair.encode()).decode(), pair.partition(":")[2])]
+    return plain + forms
 
 
 def joining() -> Settings:
@@ -97,3 +102,13 @@ def run(work: Coroutine[Any, Any, T], *, role: str = "cli", settings: Settings |
         raise CannotError(str(error)) from None
     except (KafkaError, TimeoutError) as error:
         raise CannotError(f"Kafka did not do it: {type(error).__name__}") from None
+
+
+def joined(work: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
+    """Run the work of a verb on the Kafka that it joins. Errors: ConfigError, CannotError."""
+    settings = joining()
+
+    async def reached() -> T:
+        return await work(await reachable(settings))
+
+    return run(reached(), settings=settings)

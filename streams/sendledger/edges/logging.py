@@ -26,6 +26,9 @@ _FORBIDDEN_KEYS = frozenset(
 _NUMBER = re.compile(r"(?<![0-9A-Za-z])\+?\d{4,17}(\d{3})(?![0-9A-Za-z])")
 # The page's documents carry numbers, texts and the key in these elements, whatever stands around them.
 _ELEMENT = re.compile(r"<(API_KEY|TO|TEXT|FROM_MASK)>[^<]*", re.IGNORECASE)
+# What stands in the place of a token, also of one that is not valid any more; credentials as headers carry them.
+_TOKEN_PATH = re.compile(r"(/postbacks/|%2[Ff]postbacks%2[Ff])[^\s\"'<>?#]+")
+_CREDENTIALS = re.compile(r"\b(Basic|Bearer)(\s+)[A-Za-z0-9+/_.~=-]{8,}")
 # aiokafka calls an error what it tries again by itself a moment later: topics and leaders that it does not know yet.
 _QUIET = {"aiokafka": logging.ERROR, "aiokafka.cluster": logging.CRITICAL,
           "aiokafka.consumer.group_coordinator": logging.CRITICAL, "aiokafka.consumer.fetcher": logging.CRITICAL,
@@ -65,6 +68,8 @@ class Redaction:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         text = _ELEMENT.sub(rf"<\1>{HIDDEN}", text)
+        text = _TOKEN_PATH.sub(rf"\1{HIDDEN}", text)
+        text = _CREDENTIALS.sub(rf"\1\2{HIDDEN}", text)
         return _NUMBER.sub(r"…\1", text)
 
 

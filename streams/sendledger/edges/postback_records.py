@@ -4,28 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 
 from sendledger.edges.dead_letters import RECEIVED_AT, DeadLetter, as_record
 from sendledger.edges.record import Record
-from sendledger.wire.postbacks import Notification, decode_postback
+from sendledger.wire.postbacks import Notification, Oddity, decode_postback, oddity
 from sendledger_schemas import ids
 from sendledger_schemas.envelope import HEADERS
 from sendledger_schemas.fields import format_instant
 from sendledger_schemas.postbacks import PostbackReceived
 from sendledger_schemas.topics import POSTBACKS
 
-NO_RECIPIENT = "no_recipient"
+NOBODY = ""
 _HEADERS = tuple(HEADERS)
+
+
+class Odd(NamedTuple):
+    """What of a postback the provider never announced. Origin and code are codes, or `OTHER`: fit for a log (P7)."""
+
+    what: Oddity
+    origin: str
+    code: str
+
+    @classmethod
+    def of(cls, said: Notification) -> Odd | None:
+        """None for what is known, which nearly everything is."""
+        what = oddity(said)
+        return None if what is None else cls(what, said.origin, said.code)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One body as a record; `reason`: why it is a dead letter, None for an event."""
+    """One body as a record; `reason`: why it is a dead letter, None for an event; `odd`: what of it is unknown."""
 
     record: Record
     reason: str | None
+    odd: Odd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +57,11 @@ class PostbackRecords:
         said = decode_postback(body)
         if not isinstance(said, Notification):
             return _dead(body, said.reason, received_at)
-        # A foreign origin may come without TO; then there is no recipient, and no partition, to put it to.
-        if said.to is None:
-            return _dead(body, NO_RECIPIENT, received_at)
-        recipient = ids.recipient_id(self.pepper, said.to)
+        # A foreign origin may come without TO (a subscription does): an event all the same, under nobody's id.
+        recipient = ids.recipient_id(self.pepper, said.to or NOBODY)
         partition = ids.partition_of(recipient, self.partitions)
         value = _event(said, recipient, self.source, format_instant(received_at), body)
-        return Kept(Record(POSTBACKS, partition, recipient.encode(), value, _HEADERS), None)
+        return Kept(Record(POSTBACKS, partition, recipient.encode(), value, _HEADERS), None, Odd.of(said))
 
 
 def _event(said: Notification, recipient: str, source: str, received_at: str, body: bytes) -> bytes:

@@ -22,7 +22,8 @@ from sendledger.config import Settings
 from sendledger.edges import kafka, system_record
 from sendledger.edges.heartbeat import Heartbeat, away_record, beat_on
 from sendledger.edges.postback_records import PostbackRecords
-from sendledger.edges.receiver_app import ReceiverApp, Tokens
+from sendledger.edges.receiver_app import ReceiverApp
+from sendledger.edges.receiver_door import door_of
 from sendledger.edges.receiver_http import Server, bind, make_server
 from sendledger.edges.receiver_kafka import MAX_BATCH_BYTES, REQUEST_TIMEOUT_MS, KafkaLink
 from sendledger.edges.receiver_metrics import ReceiverMetrics
@@ -56,7 +57,7 @@ async def serve(settings: Settings, life: Life) -> None:
     writer = Writer(_link(settings), spool, on_spool=metrics.spool)
     metrics.watch_kafka(lambda: writer.connected)
     app = ReceiverApp(
-        tokens=Tokens(token.get_secret_value() for token in settings.postback_tokens),
+        door=door_of(settings),
         records=PostbackRecords(settings.pepper(), settings.partitions, _source(settings)),
         writer=writer,
         metrics=metrics,

@@ -2,7 +2,7 @@
 
 | request | answer |
 |---|---|
-| anything but POST /postbacks/{a valid token} | 404, always the same, before a byte of the body is read |
+| whom the door does not admit (receiver_door.py) | 404, always the same, before a byte of the body is read |
 | more than 64 KiB | 413, not read to its end |
 | a Content-Encoding | 415: nothing is ever unpacked |
 | durable on Kafka or in the spool, readable or not | 200 |
@@ -11,17 +11,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
-from sendledger.edges.postback_records import PostbackRecords
+from sendledger.edges.postback_records import Odd, PostbackRecords
+from sendledger.edges.receiver_door import Door
 from sendledger.edges.receiver_metrics import Outcome, ReceiverMetrics
 from sendledger.edges.receiver_writer import Fate, Writer
 
@@ -29,23 +28,10 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 MAX_BODY = 64 * 1024
-_PREFIX = "/postbacks/"
 _LENGTH_DIGITS = 20
+_MOST_TOLD = 50  # kinds of unannounced codes: who has a token could make up any number of them
 
 log = structlog.get_logger()
-
-
-class Tokens:
-    """The valid tokens, as hashes. Every presented token is compared with each of them, in the same time."""
-
-    def __init__(self, tokens: Iterable[str]) -> None:
-        self._hashes = [hashlib.sha256(token.encode()).digest() for token in tokens]
-
-    def accept(self, presented: str) -> bool:
-        """Whether it is one of them."""
-        found = hashlib.sha256(presented.encode("utf-8", "replace")).digest()
-        # A list, not a generator: `any` must not stop at the first hit.
-        return any([hmac.compare_digest(found, known) for known in self._hashes])  # noqa: C419
 
 
 class _Refused(Exception):
@@ -72,17 +58,18 @@ class ReceiverApp:
     def __init__(
         self,
         *,
-        tokens: Tokens,
+        door: Door,
         records: PostbackRecords,
         writer: Writer,
         metrics: ReceiverMetrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._tokens = tokens
+        self._door = door
         self._records = records
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
+        self._told: set[Odd] = set()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """One request."""
@@ -102,8 +89,7 @@ class ReceiverApp:
             await _answer(send, outcome, close=_must_close(scope, outcome))
 
     async def _handle(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> Outcome:
-        path = scope["path"]
-        if scope["method"] != "POST" or not path.startswith(_PREFIX) or not self._tokens.accept(path[len(_PREFIX) :]):
+        if not self._door.admits(scope):
             return "not_found"
         for name, value in scope["headers"]:
             if name == b"content-length" and _too_long(value):
@@ -118,7 +104,16 @@ class ReceiverApp:
             self._metrics.took(time.perf_counter() - started)
             if kept.reason is not None:
                 self._metrics.dead_letter(kept.reason)
+            if kept.odd is not None:
+                self._tell(kept.odd)
         return _FATES[fate]
+
+    def _tell(self, odd: Odd) -> None:
+        """Count it, and log each kind once: an unknown code is data, and somebody has to hear of it."""
+        self._metrics.odd(odd.what)
+        if odd not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(odd)
+            log.warning("postback with something unannounced", what=odd.what, origin=odd.origin, code=odd.code)
 
 
 async def _read(receive: ASGIReceiveCallable) -> bytes:

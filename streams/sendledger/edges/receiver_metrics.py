@@ -8,6 +8,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sendledger.edges.spool import SpoolState
+from sendledger.wire.postbacks import ODDITIES, REASONS, Oddity
 
 Outcome = Literal[
     "kafka",  # durable on the topic, 200
@@ -45,6 +46,16 @@ class ReceiverMetrics:
             ["reason"],
             registry=registry,
         )
+        for reason in REASONS:  # all from the start: of a series that begins at 1 no rate sees the first
+            self._dead_letters.labels(reason=reason)
+        self._odd = Counter(
+            "sendledger_receiver_unannounced",
+            "Postbacks with something that the provider never announced: an origin, a code, a STATUS number, a text.",
+            ["what"],
+            registry=registry,
+        )
+        for what in ODDITIES:
+            self._odd.labels(what=what)
         self._spool_records = Gauge("sendledger_receiver_spool_records", "Records in the spool.", registry=registry)
         self._spool_bytes = Gauge("sendledger_receiver_spool_bytes", "Bytes in the spool.", registry=registry)
         self._spool_limit = Gauge("sendledger_receiver_spool_limit_bytes", "What it may hold.", registry=registry)
@@ -75,6 +86,10 @@ class ReceiverMetrics:
     def dead_letter(self, reason: str) -> None:
         """One postback could not be read; `reason` is of the decoder's closed list."""
         self._dead_letters.labels(reason=reason).inc()
+
+    def odd(self, what: Oddity) -> None:
+        """One postback held something that the provider never announced."""
+        self._odd.labels(what=what).inc()
 
     def late(self) -> None:
         """One connection was closed because its request did not become complete in time."""

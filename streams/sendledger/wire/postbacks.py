@@ -7,11 +7,11 @@ All three are gathered into one set of named values and read by one set of rules
 | N201 | `sent`; with `<STATUS PROTOCOL= STATUS=>` what the number says |
 | N202 | `delivered` (a number of a known protocol says it more exactly) |
 | E201 | `submit_failed` (in a response the same code means something else) |
-| E202 | `undelivered`; its text, or a number of a known protocol, says why |
+| E202 | `undelivered`; its text, or a number of a known protocol, says why; a text that nobody knows is `other` |
 | any other | kept, with no claim and the detail `other`: not folded |
 
-Other origins are kept with no claim and no detail. What cannot be read is a value with a reason of a closed list, for
-the dead letters; reasons and `repr` hold no content.
+Other origins are kept with no claim and no detail. What the provider never announced is data, and `oddity` names it.
+What cannot be read is a value with a reason of a closed list, for the dead letters; reasons and `repr` hold no content.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import orjson
 
@@ -41,6 +41,7 @@ UndecodableReason = Literal[
     "no_recipient",
     "no_tracking_id",
 ]
+REASONS: tuple[UndecodableReason, ...] = get_args(UndecodableReason)
 
 OURS = "SMS_MT"
 
@@ -48,6 +49,11 @@ _FORMS: dict[str, Form] = {"NOTIFICATION": "page", "POSTBACK": "1.3"}
 _IDS = ("TRACKINGID", "HISTORYID", "OPERATORID", "SPID", "@ID", "STATUS@PROTOCOL", "STATUS@STATUS")
 _WANTED = frozenset({"ORIGIN", "CODE", "TO", "TIMESTAMP", "STATUS", "@CREATED", *_IDS})
 _TEXTS = {"failed": "failed", "expired": "expired", "notsupported": "not_supported"}
+_REJECTION = "reject"  # of a rejection only the text tells, and PROVIDER.md does not give its wording
+
+Oddity = Literal["origin", "code", "status", "text"]
+ODDITIES: tuple[Oddity, ...] = get_args(Oddity)
+_ORIGINS = frozenset({OURS, "MMS_MT", "SMS_MO", "SUB"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,19 @@ def decode_postback(raw: bytes) -> Notification | Undecodable:
         return Undecodable("unknown_form")
     found = gather(_xml_pairs(root), _WANTED)
     return Undecodable("ambiguous") if found is None else _notification(form, found)
+
+
+def oddity(said: Notification) -> Oddity | None:
+    """What of a notification PROVIDER.md does not know: an origin, our own code, a STATUS number, the text of E202."""
+    if said.origin not in _ORIGINS:
+        return "origin"
+    if said.origin != OURS:
+        return None
+    if said.claim is None:
+        return "code"
+    if said.detail != "other":
+        return None
+    return "text" if said.code == "E202" else "status"
 
 
 def _xml_pairs(root: Node) -> Iterator[tuple[str, str]]:
@@ -186,5 +205,7 @@ def _failure(protocol: str | None, status: str | None, text: str | None) -> Said
         return said
     if text is None:
         return Said("undelivered", "other")
+    if _REJECTION in text.casefold():
+        return Said("undelivered", "rejected")
     last = "".join(char for char in text.rpartition("/")[2].casefold() if char.isalnum())
-    return Said("undelivered", _TEXTS.get(last, "rejected"))
+    return Said("undelivered", _TEXTS.get(last, "other"))

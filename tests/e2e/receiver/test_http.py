@@ -10,12 +10,14 @@ from pathlib import Path
 import orjson
 import pytest
 import pytest_asyncio
+from structlog.testing import CapturingLogger
 
-from sendledger.edges import receiver_http
+from sendledger.edges import receiver_app, receiver_http
 from sendledger.edges.receiver import SPOOL_FILE, SpoolNotEmpty
-from sendledger.edges.receiver_app import MAX_BODY, Tokens
+from sendledger.edges.receiver_app import MAX_BODY
 from sendledger.edges.record import Record
 from sendledger.edges.spool import Spool
+from sendledger.wire.postbacks import ODDITIES, REASONS
 from sendledger_schemas import ids
 from sendledger_schemas.topics import POSTBACKS, dlq
 from tests.support.receiver import (
@@ -83,22 +85,6 @@ async def test_whoever_may_not_in_sees_one_answer(receiver: Running) -> None:
     assert await kept(receiver) == []
 
 
-def test_every_token_is_compared_whatever_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time of a comparison does not tell which token matched, nor whether one did."""
-    compared: list[bytes] = []
-
-    def compare(found: bytes, known: bytes) -> bool:
-        compared.append(known)
-        return found == known
-
-    monkeypatch.setattr("sendledger.edges.receiver_app.hmac.compare_digest", compare)
-    tokens = Tokens([TOKEN, SECOND_TOKEN])
-    assert [tokens.accept(presented) for presented in (TOKEN, SECOND_TOKEN, "x", "", "\udcff")] == [True, True] + [
-        False
-    ] * 3
-    assert len(compared) == 10
-
-
 async def test_receipt_is_kept_as_its_event_under_its_recipient(receiver: Running) -> None:
     """The record has the topic, key, partition, id and raw body that the design fixes."""
     body = receipt(7, f" +{NUMBER}")
@@ -119,6 +105,36 @@ async def test_other_origin_is_kept_as_an_event_without_a_claim(receiver: Runnin
     (record,) = await kept(receiver)
     event = orjson.loads(record.value)
     assert (event["data"]["origin"], event["data"].get("claim")) == ("SMS_MO", None)
+
+
+async def test_content_type_is_not_relied_on(receiver: Running) -> None:
+    """Each form is told by its bytes: a wrong Content-Type, or none, changes nothing (PROVIDER.md, Postbacks 3)."""
+    forms = [
+        (SAMPLES / name).read_bytes() for name in ("page/notification-receipt.xml", "1.3/sent.xml", "v2/sent.json")
+    ]
+    for number, kind in enumerate(
+        ("application/json", "text/xml; charset=utf-16", "application/x-www-form-urlencoded", "")
+    ):
+        for body in forms:
+            assert (await receiver.post(body + b" " * number, Content_Type=kind)).status == 200
+    claims = [orjson.loads(record.value)["data"]["claim"] for record in await kept(receiver)]
+    assert claims == ["delivered", "sent", "sent"] * 4
+
+
+async def test_what_was_never_announced_is_counted_and_told_once(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown origin, code, text or number is data: kept as an event, counted by kind, and logged once a kind."""
+    log = CapturingLogger()
+    monkeypatch.setattr(receiver_app, "log", log)
+    odd = ["1.3/unknown-origin.xml", "1.3/unknown-code.xml", "1.3/failed-unknown-text.xml", "page/receipt-no-byte.xml"]
+    for name in [*odd, *odd, "1.3/sent.xml", "1.3/incoming-text.xml"]:
+        assert (await receiver.post((SAMPLES / name).read_bytes())).status == 200
+    counted = {what: receiver.metric("sendledger_receiver_unannounced_total", what=what) for what in ODDITIES}
+    assert counted == dict.fromkeys(ODDITIES, 2)
+    kinds = [call.kwargs for call in log.calls if call.args[0] == "postback with something unannounced"]
+    assert [kind["code"] for kind in kinds] == ["N202", "E299", "E202", "N201"]
+    assert {record.topic for record in await kept(receiver)} == {POSTBACKS}
 
 
 NASTY = sorted([*SAMPLES.glob("hostile/*"), *SAMPLES.glob("broken/*")])
@@ -276,6 +292,9 @@ async def test_outcomes_are_counted(receiver: Running) -> None:
     await receiver.post(receipt(1), "/wrong")
     name = "sendledger_receiver_postbacks_total"
     assert (receiver.metric(name, outcome="spool"), receiver.metric(name, outcome="not_found")) == (2, 1)
-    assert receiver.metric("sendledger_receiver_dead_letters_total", reason="unknown_form") == 1
+    letters = "sendledger_receiver_dead_letters_total"
+    assert receiver.metric(letters, reason="unknown_form") == 1
+    # Every reason has its series from the start: of one that begins at 1 no alert would see the first.
+    assert {receiver.registry.get_sample_value(letters, {"reason": reason}) for reason in REASONS} == {0.0, 1.0}
     assert receiver.metric("sendledger_receiver_seconds_count") == 2
     assert receiver.metric("sendledger_receiver_kafka_up") == 0

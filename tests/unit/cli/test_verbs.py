@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -234,6 +235,9 @@ def test_all_secrets_of_the_settings_are_known_to_the_log(tmp_path: Path) -> Non
     found = secrets_of(load(given_, None))
     ends = ("PROVIDER_API_KEY", "RECIPIENT_PEPPER", "POSTBACK_TOKENS", "READ", "ADMIN", "SASL_PASSWORD", "SSL_PASSWORD")
     assert sorted(found) == sorted(f"{CANARY}-{end}" for end in ends)
+    pair = f"user:{CANARY}-BASIC"
+    found = secrets_of(load({"SENDLEDGER_RECEIVER_BASIC_AUTH": pair}, None))
+    assert sorted(found) == sorted([pair, b64encode(pair.encode()).decode(), f"{CANARY}-BASIC"])
     made = with_kept_secrets(load({"SENDLEDGER_DATA_DIR": str(tmp_path)}, None))
     assert len(secrets_of(made)) == 3
 

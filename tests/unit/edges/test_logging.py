@@ -92,3 +92,19 @@ def test_forbidden_names_never_show_their_value(key: str) -> None:
 def test_the_longer_of_two_secrets_goes_first() -> None:
     """A secret that contains another one leaves no rest behind."""
     assert Redaction(["secret", "secret-and-more"]).text("<secret-and-more>") == "<***>"
+
+
+@pytest.mark.parametrize(
+    ("line", "written"),
+    [
+        ('"POST /postbacks/canary HTTP/1.1" 404', '"POST /postbacks/*** HTTP/1.1" 404'),
+        ("GET http://r:8081/postbacks/canary?x=1", "GET http://r:8081/postbacks/***?x=1"),
+        ("next=%2Fpostbacks%2Fcanary", "next=%2Fpostbacks%2F***"),
+        ("(b'authorization', b'Basic Y2FuYXJ5OmNhbmFyeQ==')", "(b'authorization', b'Basic ***')"),
+        ("Authorization: Bearer canary-token", "Authorization: Bearer ***"),
+        ("/postbacks is where they come in", "/postbacks is where they come in"),
+    ],
+)
+def test_what_stands_where_a_token_stands_is_hidden(line: str, written: str) -> None:
+    """Also a token that this process does not know (retired, mistyped), and any credentials of a header."""
+    assert Redaction().text(line) == written

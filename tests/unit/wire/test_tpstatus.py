@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sendledger.wire.postbacks import Notification, decode_postback
 from sendledger.wire.tpstatus import Said, knows, read_status
 
 RANGES = [
@@ -44,3 +45,34 @@ def test_blanks_and_zeros_change_nothing(number: int, blank: str, zeros: str) ->
     """Blanks around PROTOCOL and STATUS and leading zeros do not change what is read."""
     padded = read_status(f"{blank}{zeros}4{blank}", f"{blank}{zeros}{number}{blank}")
     assert padded == read_status("4", str(number))
+
+
+# What GSM 03.40, 9.2.3.15, names; the rest of each range is reserved or specific to the carrier.
+NAMED = {
+    "delivered": [0x00, 0x01, 0x02],
+    "trying": [0x20, 0x21, 0x22, 0x23, 0x24, 0x25],
+    "undelivered": [*range(0x40, 0x4A), *range(0x60, 0x66)],
+}
+
+
+@pytest.mark.parametrize(
+    "form", ['<STATUS PROTOCOL="4" STATUS="{}"/>', '<Status protocol=" 04" status="{} "></Status>']
+)
+def test_every_number_of_a_receipt_has_its_claim(form: str) -> None:
+    """All 256 documents, from the bytes on: one claim each, nothing left without, number and protocol kept."""
+    claims: dict[str, list[int]] = {}
+    for number in range(256):
+        found = decode_postback(
+            f'<NOTIFICATION ID="1" CREATED="2011-07-26 10:22:26-04"><ORIGIN>SMS_MT</ORIGIN><CODE>N201</CODE><BODY>'
+            f"<TO>1</TO><TRACKINGID>a</TRACKINGID>{form.format(number)}</BODY></NOTIFICATION>".encode()
+        )
+        assert isinstance(found, Notification)
+        assert (int(found.protocol or ""), int(found.status or "")) == (4, number)
+        assert found.detail == f"tp_0x{number:02x}"
+        claims.setdefault(str(found.claim), []).append(number)
+    assert {claim: len(numbers) for claim, numbers in claims.items()} == {
+        "delivered": 32,
+        "trying": 32,
+        "undelivered": 192,
+    }
+    assert all(set(numbers) <= set(claims[claim]) for claim, numbers in NAMED.items())
