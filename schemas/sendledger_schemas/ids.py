@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
+import struct
 
 ID_BYTES = 16
 
 
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648, in lower case
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+
+
 def _base32(digest: bytes) -> str:
-    return base64.b32encode(digest[:ID_BYTES]).decode("ascii").rstrip("=").lower()
+    # Two characters, 10 bits, a step: half the time of base64.b32encode, and the receiver needs two a postback.
+    bits = int.from_bytes(digest[:ID_BYTES], "big") << 2  # 128 bits and two of padding: 13 pairs
+    high, low, pairs = bits >> 70, bits & 0x3FFFFFFFFFFFFFFFFF, _PAIRS
+    return (
+        pairs[high >> 50]
+        + pairs[high >> 40 & 1023]
+        + pairs[high >> 30 & 1023]
+        + pairs[high >> 20 & 1023]
+        + pairs[high >> 10 & 1023]
+        + pairs[high & 1023]
+        + pairs[low >> 60]
+        + pairs[low >> 50 & 1023]
+        + pairs[low >> 40 & 1023]
+        + pairs[low >> 30 & 1023]
+        + pairs[low >> 20 & 1023]
+        + pairs[low >> 10 & 1023]
+        + pairs[low & 1023]
+    )
 
 
 def _hash(*parts: str) -> str:
@@ -59,6 +80,7 @@ def body_id(body: bytes) -> str:
 
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995
+_WORDS = struct.Struct("<I").iter_unpack
 
 
 def murmur2(data: bytes) -> int:
@@ -66,8 +88,8 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     h = 0x9747B28C ^ length
     whole = length & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
+    for (word,) in _WORDS(data[:whole]):
+        k = word * _M & _MASK
         k = (k ^ (k >> 24)) * _M & _MASK
         h = (h * _M & _MASK) ^ k
     if length > whole:

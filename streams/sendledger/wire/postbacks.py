@@ -23,6 +23,7 @@ from typing import Literal
 
 import orjson
 
+from sendledger.wire.ordinary import read_ordinary
 from sendledger.wire.timestamps import parse_instant
 from sendledger.wire.tpstatus import Said, knows, read_status
 from sendledger.wire.values import code_of, gather, is_plain
@@ -88,6 +89,12 @@ def decode_postback(raw: bytes) -> Notification | Undecodable:
         return Undecodable("too_large")
     if raw.lstrip().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return _from_json(raw)
+    if quickly := read_ordinary(raw, _FORMS, _WANTED):
+        return _notification(_FORMS[quickly[0]], quickly[1])
+    return _from_xml(raw)
+
+
+def _from_xml(raw: bytes) -> Notification | Undecodable:
     root = parse_xml(raw)
     if isinstance(root, XmlFault):
         return Undecodable(root.reason)
