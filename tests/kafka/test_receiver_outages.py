@@ -9,56 +9,26 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from sendledger.config import Settings
-from sendledger.edges import embedded_kafka, system_record, topics
 from sendledger.edges.embedded_kafka import EmbeddedKafka
+from sendledger_schemas.topics import RECEIVERS
+from tests.support import outages
 from tests.support.chaos import Scale
 from tests.support.disk import Disk
-from tests.support.kafka import broker, eventually, settings_on
+from tests.support.kafka import eventually
+from tests.support.outages import clients_of, jvm, stopped, without_kafka
 from tests.support.postback_checker import ANSWERED_WITHIN, Clients, judge
-from tests.support.processes import alive, descendants
-from tests.support.receiver import TOKEN, free_port, with_receiver
-from tests.support.receiver_process import SPOOL_LEFT, receiver_process
+from tests.support.processes import alive
+from tests.support.receiver import records_of, with_receiver
+from tests.support.receiver_process import SHORT_ABSENCES, SPOOL_LEFT, receiver_process
 
 SCALE = Scale()
 AWAY = (5, 30, 120) if SCALE.long else (5,)  # seconds that a broker is stopped
-
-
-def clients_of(settings: Settings, clients: int = 16, filling: str = "") -> Clients:
-    """Clients of this receiver."""
-    return Clients(f"http://127.0.0.1:{settings.receiver_port}/postbacks/{TOKEN}", clients=clients, filling=filling)
-
-
-def without_kafka(settings: Settings) -> Settings:
-    """The same receiver, whose Kafka is a port where nobody listens."""
-    nowhere = settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{free_port()}"})
-    return settings.model_copy(update={"kafka": nowhere})
-
-
-def jvm(kafka: EmbeddedKafka) -> list[int]:
-    """The processes of the broker."""
-    guard = kafka._guard
-    assert guard is not None
-    return [guard.pid, *descendants(guard.pid)]
-
-
-@contextmanager
-def stopped(kafka: EmbeddedKafka) -> Iterator[None]:
-    """A broker that hangs: it takes connections and answers nothing."""
-    pids = jvm(kafka)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture
@@ -70,13 +40,8 @@ def installation(shared_kafka: Settings) -> Settings:
 @pytest.fixture
 async def own_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[EmbeddedKafka, Settings]]:
     """A broker to be stopped, killed and started again on its port, with all topics."""
-    ports = [free_port(), free_port()]
-    monkeypatch.setattr(embedded_kafka, "_free_ports", lambda _: ports)
-    async with broker(tmp_path) as kafka:
-        settings = settings_on(kafka.bootstrap_servers, tmp_path)
-        await topics.create(settings)
-        await system_record.confirm(settings)
-        yield kafka, with_receiver(settings)
+    async with outages.own_broker(tmp_path, monkeypatch) as it:
+        yield it
 
 
 @pytest.mark.parametrize("step", ["postback_gathered", "postback_acknowledged"])
@@ -117,10 +82,10 @@ async def test_a_kill_around_the_spool_loses_nothing_and_repeats_harmlessly(inst
 
 @pytest.mark.parametrize("seconds", AWAY)
 async def test_a_broker_that_hangs_costs_no_answer(own_broker: tuple[EmbeddedKafka, Settings], seconds: int) -> None:
-    """SIGSTOP under load: the spool takes over within its 3 s, every 200 comes within 5 s, and all is on the topic."""
+    """SIGSTOP under load: spool within 3 s, every 200 within 5 s, all on the topic, and no gap is told of it."""
     kafka, settings = own_broker
     clients = clients_of(settings)
-    async with receiver_process(settings) as receiver:
+    async with receiver_process(settings, SHORT_ABSENCES) as receiver:
         await receiver.reaches_kafka()
         await clients.some(200)
         with stopped(kafka):
@@ -135,6 +100,7 @@ async def test_a_broker_that_hangs_costs_no_answer(own_broker: tuple[EmbeddedKaf
         await clients.some(100)
         assert await receiver.stop() == 0
     await all_there(clients, settings)
+    assert await records_of(settings.kafka, RECEIVERS) == [], "Kafka's outage was told as the receiver's"
 
 
 async def all_there(clients: Clients, settings: Settings) -> None:
