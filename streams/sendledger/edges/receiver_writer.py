@@ -55,6 +55,7 @@ class _Waiting:
     record: Record
     fate: asyncio.Future[Fate]
     came: float  # the event loop's clock
+    size: int
 
 
 class Writer:
@@ -104,11 +105,12 @@ class Writer:
     def write(self, record: Record) -> asyncio.Future[Fate]:
         """A future that tells where the record is durable, after at most `ANSWER_SECONDS` (and a little)."""
         fate: asyncio.Future[Fate] = self._loop.create_future()
-        if self._stopping or self._waiting_bytes + record.size > _MAX_WAITING_BYTES:
+        size = record.size
+        if self._stopping or self._waiting_bytes + size > _MAX_WAITING_BYTES:
             fate.set_result(Fate.NOWHERE)
             return fate
-        self._waiting.append(_Waiting(record, fate, self._loop.time()))
-        self._waiting_bytes += record.size
+        self._waiting.append(_Waiting(record, fate, self._loop.time(), size))
+        self._waiting_bytes += size
         self._idle.clear()
         self._wake.set()
         return fate
@@ -136,7 +138,7 @@ class Writer:
             while self._waiting:
                 gathered, self._waiting = self._waiting[:_ROUND_RECORDS], self._waiting[_ROUND_RECORDS:]
                 await self._round(gathered)
-                self._waiting_bytes -= sum(waiting.record.size for waiting in gathered)
+                self._waiting_bytes -= sum(waiting.size for waiting in gathered)
             self._wake.clear()
             self._idle.set()
 
