@@ -7,7 +7,7 @@ SEEDS ?= 1 2 3
 SEED ?=
 ROUNDS ?= 40
 
-.PHONY: help setup demo test check static quick chaos bench bench-sender bench-latency bench-restart bench-scale format lock clean
+.PHONY: help setup demo test check static quick chaos bench bench-sender bench-receiver bench-latency bench-restart bench-scale format lock clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -58,6 +58,10 @@ bench: setup ## Measure sender, receiver and fold; the last line is JSON
 
 bench-sender: setup ## The sender beside aiohttp alone, and its memory; the last line is JSON (ARGS="--messages 5000 --grow=")
 	@$(BIN)/python -m tests.bench.bench_sender $(ARGS)
+
+bench-receiver: setup ## The receiver beside its own server with an empty handler (wrk), and its p99; the last line is JSON
+	@infra/setup_tests.sh
+	@$(BIN)/python -m tests.bench.bench_receiver $(ARGS)
 
 bench-latency: setup ## From the receiver's 200 to the numbers, 1,000 postbacks/s; the last line is JSON (ARGS="--stages")
 	@$(BIN)/python -m tests.bench.bench_latency $(ARGS)

@@ -7,10 +7,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 
+_WITHOUT_OFFSET = 26
+
 
 def format_instant(when: datetime) -> str:
     """UTC with microseconds and `Z`, always 27 characters, so that text order is time order."""
     # Four times as fast as strftime, which the receiver would call four times for each postback.
+    if when.tzinfo is UTC:
+        return when.isoformat(timespec="microseconds")[:_WITHOUT_OFFSET] + "Z"
     return when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 

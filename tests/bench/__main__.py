@@ -27,7 +27,7 @@ class Bench:
 
 BENCHES = (
     Bench("tests.bench.bench_sender", "sender_per_s", 2_000, "ours", ("--grow=",)),
-    Bench("tests.bench.bench_receiver", "receiver_per_s", 2_000),
+    Bench("tests.bench.bench_receiver", "receiver_per_s", 2_000, "ours"),
     Bench("tests.bench.bench_fold", "fold_per_s", 50_000),
 )
 

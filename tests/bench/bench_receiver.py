@@ -1,8 +1,10 @@
-"""How many postbacks a second one receiver takes, each parsed and durable on a real broker, over real HTTP.
+"""How many postbacks a second one receiver takes, each parsed and durable on a real broker, beside an empty server.
 
-`python -m tests.bench.bench_receiver [--seconds 8] [--connections 64] [--rounds 3]` prints one line of JSON. Rounds
-alternate between the receiver (`ours`) and the same server with an empty bare handler (`empty`); medians count.
-Each round checks that the topic holds exactly as many records as there were answers of 200, and no spool was used.
+`make bench-receiver`: wrk posts distinct receipts (postbacks.lua) in alternating rounds to the receiver (`sendledger
+run receiver`, `ours`) and to the same server with an empty handler (empty_server.py, `empty`); medians count. Then
+receipts are posted at half of our rate by a paced generator; latencies count from when each was due (`p99_ms`).
+Every event on the topic is counted afterwards: as many different ones as there were answers of 200, and none went
+through the spool. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -10,209 +12,180 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import multiprocessing
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import aiohttp
+import orjson
 import uvloop
-from aiokafka import TopicPartition
-from pydantic import SecretStr
 
-from sendledger.config import Settings
-from sendledger.edges import receiver_http
-from sendledger.edges.kafka import consumer
-from sendledger.edges.receiver import serve
-from sendledger.life import Life
 from sendledger_schemas.topics import POSTBACKS
-from tests.support.kafka import system
-from tests.support.receiver import TOKEN, free_port, receipt
+from tests.bench import traffic
+from tests.bench.figures import percentile
+from tests.bench.fleet import Fleet, cpu_seconds, fleet
+from tests.bench.poster import Poster
+from tests.support.kafka import eventually
+from tests.support.receiver import free_port, records_of
 
-if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
-
-_WARM_SECONDS = 1.5
-_PREPARED = 60_000
-_OK = b"HTTP/1.1 200 "
+SCRIPT = Path(__file__).with_name("postbacks.lua")
+_A_ROUND = 10_000_000  # numbers of one round, so that no two rounds post the same
+_PACED = 900_000_000
+_WARM_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Result:
-    """One round of the load generator. Latencies in milliseconds, from each request's sending."""
+class Load:
+    """How hard: seconds a round, connections, rounds."""
 
-    per_second: float
-    answered: int
-    refused: int
-    p50_ms: float
-    p99_ms: float
+    seconds: float = 8.0
+    connections: int = 256
+    rounds: int = 3
 
 
-class _Client(asyncio.Protocol):
-    """One kept connection that posts as soon as it was answered."""
+@dataclass
+class Told:
+    """What the rounds measured. `answered`: 200s of the receiver, all of which have to be on the topic."""
 
-    def __init__(self, load: _Load) -> None:
-        self._load = load
-        self._sent = 0.0
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._transport = transport
-        self._next()
-
-    def data_received(self, data: bytes) -> None:
-        # Answers have no body, so the end of the head is the end of the answer.
-        if data.endswith(b"\r\n\r\n"):
-            self._load.answered(self._sent, ok=data.startswith(_OK))
-            self._next()
-
-    def _next(self) -> None:
-        if (request := self._load.next()) is None:
-            self._transport.close()
-            self.ended.set_result(None)
-            return
-        self._sent = time.perf_counter()
-        self._transport.write(request)
+    rates: dict[str, list[float]] = field(default_factory=lambda: {"ours": [], "empty": []})
+    cpu_us: dict[str, list[float]] = field(default_factory=lambda: {"ours": [], "empty": []})
+    p99_ms: list[float] = field(default_factory=list)
+    answered: int = 0
+    unknown: int = 0  # posted when wrk ended, so perhaps on the topic
+    refused: int = 0
 
 
-class _Load:
-    def __init__(self, first: int, seconds: float) -> None:
-        self._requests = [_request(number) for number in range(first, first + _PREPARED)]
-        self._position = 0
-        self._warm = time.perf_counter() + _WARM_SECONDS
-        self._end = self._warm + seconds
-        self.latencies: list[float] = []
-        self.all_ok = self.refused = 0
-
-    def next(self) -> bytes | None:
-        if time.perf_counter() > self._end:
-            return None
-        self._position += 1
-        return self._requests[self._position % _PREPARED]
-
-    def answered(self, sent: float, *, ok: bool) -> None:
-        self.all_ok += ok
-        self.refused += not ok
-        now = time.perf_counter()
-        if self._warm < now < self._end:
-            self.latencies.append(now - sent)
+def wrk(url: str, first: int, seconds: float, connections: int) -> dict[str, float]:
+    """One run. Errors: CalledProcessError, FileNotFoundError (no wrk)."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(SCRIPT), url]
+    done = subprocess.run([*command, "--", str(first)], check=True, capture_output=True, text=True)
+    told: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return told
 
 
-def _request(number: int) -> bytes:
-    body = receipt(number, to=f"1555{number:07d}")
-    head = f"POST /postbacks/{TOKEN} HTTP/1.1\r\nHost: receiver\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+@dataclass(frozen=True)
+class Target:
+    """A server: its address, and its process."""
+
+    url: str
+    pid: int
 
 
-async def _post_all(port: int, first: int, connections: int, seconds: float) -> Result:
-    load = _Load(first, seconds)
-    loop = asyncio.get_running_loop()
-    clients = [(await loop.create_connection(lambda: _Client(load), "127.0.0.1", port))[1] for _ in range(connections)]
-    await asyncio.gather(*(client.ended for client in clients))
-    ordered = sorted(load.latencies)
-    return Result(
-        per_second=len(ordered) / seconds,
-        answered=load.all_ok,
-        refused=load.refused,
-        p50_ms=ordered[len(ordered) // 2] * 1000,
-        p99_ms=ordered[len(ordered) * 99 // 100] * 1000,
-    )
+async def _round(told: Told, name: str, target: Target, first: int, load: Load) -> None:
+    url, pid = target.url, target.pid
+    before = cpu_seconds(pid)
+    seen = await asyncio.to_thread(wrk, url, first, load.seconds, load.connections)
+    if seen["broken"]:
+        raise AssertionError(f"{seen['broken']:g} broken connections at {name}")
+    told.rates[name].append(seen["requests"] / seen["seconds"])
+    told.cpu_us[name].append(1e6 * (cpu_seconds(pid) - before) / seen["requests"])
+    if name == "ours":
+        told.answered += int(seen["requests"] - seen["refused"])
+        told.refused += int(seen["refused"])
+        told.unknown += load.connections
 
 
-def _generator(result: Connection, *arguments: object) -> None:
-    result.send(uvloop.run(_post_all(*arguments)))  # type: ignore[arg-type]
+async def _paced(told: Told, poster: Poster, rate: float, load: Load, number: int) -> None:
+    await poster.connect(load.connections)
+    count, first = int(rate * (load.seconds + _WARM_SECONDS)), _PACED + number * _A_ROUND
+    bodies = [traffic.postback(first + one, first + one, receipt=True) for one in range(count)]
+    await poster.run(count, rate, bodies.__getitem__)
+    poster.close()
+    warm = int(rate * _WARM_SECONDS)
+    told.p99_ms.append(percentile([1000 * poster.late(one, rate) for one in range(warm, count)], 0.99))
+    told.answered += len(poster.answers)
+    told.refused += poster.refused
 
 
-async def _empty(_scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    await receive()
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")], "trailers": False}
-    )
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+@asynccontextmanager
+async def empty_server(port: int) -> AsyncIterator[int]:
+    """The empty server as a process; its id."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.empty_server", str(port))
+    try:
+        await eventually(lambda: _listens(port), what="the empty server listens")
+        yield process.pid
+    finally:
+        process.terminate()
+        await process.wait()
 
 
-async def _serve_empty(settings: Settings, life: Life) -> None:
-    server = receiver_http.make_server(_empty)
-    sockets = [receiver_http.bind(settings.receiver_host or settings.host, settings.receiver_port)]
-    running = asyncio.create_task(server.serve(sockets=sockets))
-    await server.listening.wait()
-    life.ready.set()
-    await life.stop.wait()
-    server.should_exit = True
-    await running
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
-async def _round(settings: Settings, what: str, arguments: tuple[int, int, float]) -> Result:
-    life = Life()
-    serving = asyncio.create_task(serve(settings, life) if what == "ours" else _serve_empty(settings, life))
-    await asyncio.wait_for(life.ready.wait(), 20)
-    if what == "ours":
-        await _until_direct(life)
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    child = multiprocessing.get_context("spawn").Process(
-        target=_generator, args=(theirs, settings.receiver_port, *arguments)
-    )
-    child.start()
-    result: Result = await asyncio.to_thread(ours.recv)
-    child.join()
-    spooled = life.registry.get_sample_value("sendledger_receiver_postbacks_total", {"outcome": "spool"})
-    life.stop.set()
-    await serving
-    if what == "ours" and spooled:
+async def _metric(stage: Fleet, name: str) -> float:
+    url = f"http://127.0.0.1:{stage.settings.metrics_port_of('receiver')}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        lines = (await answer.text()).splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+async def measure(stage: Fleet, load: Load) -> Told:
+    """All rounds, and then what is on the topic. Errors: AssertionError if that is not what was answered."""
+    told, settings = Told(), stage.settings
+    path = f"/postbacks/{settings.postback_tokens[0].get_secret_value()}"
+    await stage.start("receiver")
+    await eventually(lambda: _metric(stage, "sendledger_receiver_kafka_up"), what="the receiver reached Kafka")
+    async with empty_server(other := free_port()) as bare:
+        targets = {
+            "ours": Target(f"http://127.0.0.1:{settings.receiver_port}{path}", stage.programs["receiver"].process.pid),
+            "empty": Target(f"http://127.0.0.1:{other}{path}", bare),
+        }
+        for number in range(load.rounds):
+            for name, target in targets.items():
+                await _round(told, name, target, number * _A_ROUND, load)
+            print(f"  round {number + 1}: " + ", ".join(f"{name} {of[-1]:,.0f}/s" for name, of in told.rates.items()))
+    half = statistics.median(told.rates["ours"]) / 2
+    for number in range(load.rounds):
+        await _paced(told, Poster(settings.receiver_port, path), half, load, number)
+        print(f"  paced at {half:,.0f}/s: p99 {told.p99_ms[-1]:.1f} ms")
+    if spooled := await _metric(stage, 'sendledger_receiver_postbacks_total{outcome="spool"}'):
         raise AssertionError(f"{spooled:.0f} postbacks went into the spool: this is no measure of the broker's way")
-    return result
+    found = {orjson.loads(record.value)["id"] for record in await records_of(settings.kafka, POSTBACKS)}
+    if not told.answered <= len(found) <= told.answered + told.unknown:
+        raise AssertionError(f"{told.answered} answers of 200, but {len(found)} different events")
+    return told
 
 
-async def _until_direct(life: Life) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            if life.registry.get_sample_value("sendledger_receiver_kafka_up"):
-                return
-            await asyncio.sleep(0.05)
-
-
-async def _on_topic(settings: Settings) -> int:
-    async with consumer(settings.kafka) as reader:
-        places = [TopicPartition(POSTBACKS, number) for number in range(settings.partitions)]
-        return sum((await reader.end_offsets(places)).values())
-
-
-async def measure(*, seconds: float, connections: int, rounds: int) -> dict[str, float]:
-    """The bench's result."""
-    results: dict[str, list[Result]] = {"ours": [], "empty": []}
-    with tempfile.TemporaryDirectory() as directory:
-        async with system(Path(directory), postback_tokens=(SecretStr(TOKEN),), receiver_port=free_port()) as settings:
-            for number in range(rounds):
-                for what, made in results.items():
-                    before = await _on_topic(settings)
-                    made.append(await _round(settings, what, (number * _PREPARED, connections, seconds)))
-                    written = await _on_topic(settings) - before
-                    if what == "ours" and written != made[-1].answered:
-                        raise AssertionError(f"{made[-1].answered} answers of 200, but {written} records")
-    ours = statistics.median(result.per_second for result in results["ours"])
-    empty = statistics.median(result.per_second for result in results["empty"])
+def figures(told: Told) -> dict[str, float]:
+    """The medians. `ours`, `empty`: requests/s; `…_cpu_us`: processor time of the server's process a request."""
+    ours, empty = statistics.median(told.rates["ours"]), statistics.median(told.rates["empty"])
     return {
-        "receiver_per_s": round(ours),
-        "empty_per_s": round(empty),
+        "ours": round(ours),
+        "empty": round(empty),
         "ratio": round(ours / empty, 3),
-        "p50_ms": round(statistics.median(result.p50_ms for result in results["ours"]), 1),
-        "p99_ms": round(statistics.median(result.p99_ms for result in results["ours"]), 1),
-        "refused": sum(result.refused for result in results["ours"]),
+        "p99_ms": round(statistics.median(told.p99_ms), 1),
+        "ours_cpu_us": round(statistics.median(told.cpu_us["ours"]), 1),
+        "empty_cpu_us": round(statistics.median(told.cpu_us["empty"]), 1),
+        "durable": told.answered,
+        "refused": told.refused,
     }
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    print(json.dumps(uvloop.run(measure(seconds=asked.seconds, connections=asked.connections, rounds=asked.rounds))))
+async def main(load: Load) -> dict[str, float]:
+    """Set the stage, measure, tell."""
+    with tempfile.TemporaryDirectory() as directory:
+        async with fleet(Path(directory)) as stage:
+            began = time.monotonic()
+            told = figures(await measure(stage, load))
+            print(f"  {time.monotonic() - began:.0f} s")
+            return told
 
 
 if __name__ == "__main__":
-    main()
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--seconds", type=float, default=Load.seconds)
+    arguments.add_argument("--connections", type=int, default=Load.connections)
+    arguments.add_argument("--rounds", type=int, default=Load.rounds)
+    print(json.dumps(uvloop.run(main(Load(**vars(arguments.parse_args()))))))

@@ -35,7 +35,7 @@ class _Connection(asyncio.Protocol):
 
 
 class Poster:
-    """Posts to one address. `answers`: number of the postback → when its 200 came (`time.monotonic`)."""
+    """Posts to one address. `answers`: number → when its 200 came (`time.monotonic`); `began`: when 0 was due."""
 
     def __init__(self, port: int, path: str) -> None:
         self._port, self._path = port, path
@@ -46,6 +46,7 @@ class Poster:
         self.answers: dict[int, float] = {}
         self.refused = 0
         self.most_waiting = 0
+        self.began = 0.0
 
     async def connect(self, connections: int) -> None:
         """Open the connections."""
@@ -57,10 +58,10 @@ class Poster:
 
     async def run(self, count: int, rate: float, body: Callable[[int], bytes]) -> None:
         """Post bodies 0 … count − 1 at this pace and wait until each is answered."""
-        began = time.monotonic()
+        self.began = time.monotonic()
         number = 0
         while number < count:
-            while number < count and time.monotonic() >= began + number / rate:
+            while number < count and time.monotonic() >= self.began + number / rate:
                 self._due.append((number, self._request(body(number))))
                 number += 1
             self._send()
@@ -68,6 +69,10 @@ class Poster:
         while len(self.answers) + self.refused < count:
             self._answered.clear()
             await asyncio.wait_for(self._answered.wait(), 30)
+
+    def late(self, number: int, rate: float) -> float:
+        """Seconds from when a postback was due, not from its sending, to its 200. Errors: KeyError without one."""
+        return self.answers[number] - (self.began + number / rate)
 
     def _request(self, body: bytes) -> bytes:
         return f"POST {self._path} HTTP/1.1\r\nHost: r\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

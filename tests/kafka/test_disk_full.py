@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,39 +13,12 @@ from sendledger.agents import merge
 from sendledger.config import Settings
 from tests.support.chaos import Log, Scale, crew_of
 from tests.support.chaos_load import Load
+from tests.support.disk import Disk
 from tests.support.exactness import exact
 from tests.support.folding import role
 from tests.support.kafka import eventually
 
 SCALE = Scale()
-
-
-class Disk:
-    """A file system in memory, of a size that a test chooses."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def mount(self, size: str) -> str | None:
-        """Mount it empty; why not, if it cannot be."""
-        self.path.mkdir(parents=True)
-        if os.geteuid() != 0:
-            return "only root may mount"
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(self.path)],
-            capture_output=True,
-            check=False,
-            text=True,
-        )
-        return done.stderr.strip() or "mount failed" if done.returncode else None
-
-    def grow(self, size: str) -> None:
-        """Give it more space."""
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.path)], check=True)
-
-    def unmount(self) -> None:
-        """Take it away, with all that is on it."""
-        subprocess.run(["umount", "--lazy", str(self.path)], check=True)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def one_wall() -> None:
 def resolve() -> None:
     """A parser as an older library would have made it: it takes a DOCTYPE and fetches what it names."""
     one_wall()
-    xml._new_parser = lambda: etree.XMLParser(resolve_entities=True, load_dtd=True, no_network=False)
+    xml.new_parser = lambda: etree.XMLParser(resolve_entities=True, load_dtd=True, no_network=False)
 
 
 def connect() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -121,8 +122,16 @@ def one(campaign: Json) -> RenderableType:
         lines.append(f"{title}: {found or 'none'}")
     counts = campaign["counts"]
     lines.append(f"balance: {counts['requested']} requested, {campaign['imbalance']} of them in no bucket or in two")
-    lines += [f"receiver away from {gap['from']} to {gap['to']}" for gap in campaign["receiver_gaps"]]
+    lines += [_gap(gap) for gap in campaign["receiver_gaps"]]
     return Group(*(Text(line) for line in lines), rates(campaign["rates"]), latencies(campaign["latency_seconds"]))
+
+
+def _gap(gap: Json) -> str:
+    """One absence of a receiver. The provider tries five times, 5 minutes apart, and then gives a receipt up."""
+    since, until = (datetime.fromisoformat(gap[end]).astimezone(UTC) for end in ("from", "to"))
+    day = "" if since.date() == until.date() else f"{until:%Y-%m-%d} "
+    when = f"{since:%H:%M}–{day}{until:%H:%M}"
+    return f"receiver away {when}: receipts may be missing ({gap['receiver']}, {since:%Y-%m-%d}, UTC)"
 
 
 def parts(bill: Bill) -> str:

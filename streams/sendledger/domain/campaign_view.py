@@ -45,13 +45,20 @@ def campaign_view(
         "latency_seconds": numbers.latency(),
         "rates": numbers.rates(),
         "series": numbers.points(),
-        "receiver_gaps": [
-            {"from": gap.from_.isoformat(), "to": gap.to.isoformat(), "receiver": gap.receiver} for gap in gaps
-        ],
+        "receiver_gaps": _gaps(gaps, orders.registered),
         "imbalance": numbers.imbalance(),
         "archived": state is not None and state.archived,
         "version": 0 if state is None else state.version,
     }
+
+
+def _gaps(gaps: Sequence[ReceiverAway], registered: Order | None) -> list[Json]:
+    """Those after which this campaign may lack receipts, in order of time; one that was told twice is one."""
+    once = {(gap.from_, gap.receiver): gap for gap in gaps if registered is None or gap.to > registered.at}
+    return [
+        {"from": gap.from_.isoformat(), "to": gap.to.isoformat(), "receiver": gap.receiver}
+        for _, gap in sorted(once.items())
+    ]
 
 
 def numbers_of(state: CampaignState | None, now: datetime, policy: Policy = DEFAULT) -> Numbers:

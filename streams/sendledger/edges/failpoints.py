@@ -13,6 +13,15 @@ Off unless the variable is set when the process starts; then each place costs on
 | `answer_read` | the answer is known; its event is not handed to Kafka |
 | `response_written` | the event is acknowledged |
 | `cursor_moved` | the event was read back; the store holds it and the cursor behind it |
+
+And of the receiver:
+
+| step | what has happened, and what has not |
+|---|---|
+| `postback_gathered` | postbacks are decoded; nothing is handed to Kafka |
+| `postback_acknowledged` | all in-sync replicas have them; no answer went out |
+| `postback_spooled` | they stand in the spool, synced; no answer went out |
+| `spool_acknowledged` | Kafka has records of the spool; they still stand in it |
 """
 
 from __future__ import annotations
@@ -35,6 +44,8 @@ Step = Literal[
     "cursor_moved",
 ]
 STEPS: tuple[Step, ...] = Step.__args__  # type: ignore[attr-defined]  # typing keeps a Literal's values there
+ReceiverStep = Literal["postback_gathered", "postback_acknowledged", "postback_spooled", "spool_acknowledged"]
+RECEIVER_STEPS: tuple[ReceiverStep, ...] = ReceiverStep.__args__  # type: ignore[attr-defined]  # as above
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 _TURNS = 20
 
@@ -55,11 +66,13 @@ class Failpoint:
             return cls()
         name, _, nth = text.partition("@")
         step, _, action = name.partition(":")
-        if step not in STEPS or (action or "kill") not in _SIGNALS:
-            raise ValueError(f"SENDLEDGER_FAILPOINT: one of {', '.join(STEPS)}, then :kill or :stop")
+        if step not in (*STEPS, *RECEIVER_STEPS) or (action or "kill") not in _SIGNALS:
+            raise ValueError(
+                f"SENDLEDGER_FAILPOINT: one of {', '.join((*STEPS, *RECEIVER_STEPS))}, then :kill or :stop"
+            )
         return cls(step, action or "kill", int(nth or 1))
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: Step | ReceiverStep) -> None:
         """Strike, if this is the place and the time."""
         if step != self.step:
             return

@@ -136,11 +136,11 @@ def _batches(
     batch, covered = producer.create_batch(), list[int]()
     for position in positions:
         record = records[position]
-        fields = {"timestamp": None, "key": record.key, "value": record.value, "headers": list(record.headers)}
-        if batch.append(**fields) is None:
+        headers = list(record.headers)
+        if batch.append(timestamp=None, key=record.key, value=record.value, headers=headers) is None:
             yield batch, covered
             batch, covered = producer.create_batch(), []
-            batch.append(**fields)
+            batch.append(timestamp=None, key=record.key, value=record.value, headers=headers)
         covered.append(position)
     yield batch, covered
 

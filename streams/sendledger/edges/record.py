@@ -20,5 +20,7 @@ class Record:
     @property
     def size(self) -> int:
         """Bytes of key, value and headers together, for limits on memory and disk."""
-        headers = sum(len(name) + len(value) for name, value in self.headers)
-        return len(self.value) + len(self.key or b"") + headers
+        size = len(self.value) + len(self.key or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value)
+        return size

@@ -23,6 +23,7 @@ from typing import Literal, get_args
 
 import orjson
 
+from sendledger.wire.ordinary import read_ordinary, read_page
 from sendledger.wire.timestamps import parse_instant
 from sendledger.wire.tpstatus import Said, knows, read_status
 from sendledger.wire.values import code_of, gather, is_plain
@@ -92,8 +93,16 @@ def decode_postback(raw: bytes) -> Notification | Undecodable:
     """Any bytes to what they say, or to why they say nothing; never raises."""
     if len(raw) > MAX_BYTES:
         return Undecodable("too_large")
+    if (found := read_page(raw)) is not None:
+        return _notification("page", found)
     if raw.lstrip().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return _from_json(raw)
+    if quickly := read_ordinary(raw, _FORMS, _WANTED):
+        return _notification(_FORMS[quickly[0]], quickly[1])
+    return _from_xml(raw)
+
+
+def _from_xml(raw: bytes) -> Notification | Undecodable:
     root = parse_xml(raw)
     if isinstance(root, XmlFault):
         return Undecodable(root.reason)

@@ -14,11 +14,20 @@ _STAMP = re.compile(
 )
 
 
+# The page's own form, which nearly all have: Python reads it by itself, in a fifth of the time.
+_PAGE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[+-][0-9]{2}")
+
+
 def parse_instant(text: str) -> datetime | None:
     """A time in UTC (microseconds; what is finer is cut off), or None if it is none that we can place.
 
     A stamp without an offset is None: which clock it means would be a guess, and hours may hang on it.
     """
+    if _PAGE.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass  # the rules below say what it is
     found = _STAMP.fullmatch(text.strip()[:MAX_STAMP])
     if found is None:
         return None

@@ -199,3 +199,15 @@ def test_parts_on_one_line(texts: list[str], line: str) -> None:
     assert bill is not None
     assert shown.parts(bill) == line
     assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        ("2026-03-01T14:31:00+00:00", "receiver away 14:02–14:31: receipts may be missing (r-1, 2026-03-01, UTC)"),
+        ("2026-03-02T03:00:00+00:00", "receiver away 14:02–2026-03-02 03:00: receipts may be missing"),
+    ],
+)
+def test_a_receiver_s_absence_is_one_line(until: str, said: str) -> None:
+    """From when to when, in UTC, and what it may mean."""
+    assert shown._gap({"from": "2026-03-01T15:02:00+01:00", "to": until, "receiver": "r-1"}).startswith(said)

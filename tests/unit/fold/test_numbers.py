@@ -165,11 +165,26 @@ def test_a_campaign_for_later_is_scheduled() -> None:
     assert view(state_of(result), REGISTERED, now=at(7200))["state"] == "running"
 
 
+def away(since: float, until: float, receiver: str = "r") -> ReceiverAway:
+    """An absence."""
+    return ReceiverAway.model_validate({"from": at(since), "to": at(until), "receiver": receiver})
+
+
 def test_the_receivers_gaps_are_shown() -> None:
-    """Times when nobody listened stand beside the campaign's rates."""
-    gap = ReceiverAway.model_validate({"from": at(0), "to": at(60), "receiver": "r"})
-    shown = campaign_view("c1", None, control(REGISTERED), [gap], NOW)["receiver_gaps"]
-    assert [entry["receiver"] for entry in shown] == ["r"]
+    """Times when nobody listened stand beside the campaign's rates, in order of time, also if one was told twice."""
+    told = [away(100, 200), away(20, 60), away(20, 60), away(20, 90, "other")]
+    shown = campaign_view("c1", None, control(REGISTERED), told, NOW)["receiver_gaps"]
+    assert [(entry["from"], entry["receiver"]) for entry in shown] == [
+        (at(20).isoformat(), "other"),
+        (at(20).isoformat(), "r"),
+        (at(100).isoformat(), "r"),
+    ]
+
+
+def test_gaps_before_a_campaign_are_not_its_own() -> None:
+    """What ended before it was registered took no receipt of it."""
+    assert campaign_view("c1", None, control(REGISTERED), [away(-100, -1)], NOW)["receiver_gaps"] == []
+    assert len(campaign_view("c1", None, control(REGISTERED), [away(-100, 1)], NOW)["receiver_gaps"]) == 1
 
 
 @given(st.integers(0, 10**12))

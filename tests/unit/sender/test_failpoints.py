@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from sendledger.edges.failpoints import STEPS, Failpoint, from_environment
+from sendledger.edges.failpoints import RECEIVER_STEPS, STEPS, Failpoint, from_environment
 
 PROGRAM = "from sendledger.edges.failpoints import from_environment as f\ns = f()\nfor _ in range(3): s('answer_read')"
 
@@ -17,7 +17,7 @@ PROGRAM = "from sendledger.edges.failpoints import from_environment as f\ns = f(
 def test_nothing_is_armed_without_the_variable() -> None:
     """Every step is walked through unharmed."""
     strike = from_environment()
-    for step in STEPS:
+    for step in (*STEPS, *RECEIVER_STEPS):
         strike(step)
 
 
