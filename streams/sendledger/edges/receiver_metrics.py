@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sendledger.edges.spool import SpoolState
+from sendledger.wire.postbacks import UndecodableReason
 
 Outcome = Literal[
     "kafka",  # durable on the topic, 200
@@ -45,6 +46,8 @@ class ReceiverMetrics:
             ["reason"],
             registry=registry,
         )
+        for reason in get_args(UndecodableReason):  # the first one has to be an increase, not a beginning
+            self._dead_letters.labels(reason=reason)
         self._spool_records = Gauge("sendledger_receiver_spool_records", "Records in the spool.", registry=registry)
         self._spool_bytes = Gauge("sendledger_receiver_spool_bytes", "Bytes in the spool.", registry=registry)
         self._spool_limit = Gauge("sendledger_receiver_spool_limit_bytes", "What it may hold.", registry=registry)
