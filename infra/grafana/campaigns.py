@@ -101,7 +101,8 @@ _COURSE = (
         "1 − rejected / (accepted ever + rejected). Doubts are in neither. The line is the service level of 95 %.",
         "percentunit",
         (("{{campaign}}", f"1 - {_of('rejected')} / {_of(*_ANSWERED)}"),),
-        ((0.95, "blue"),),
+        ((0.95, "green"),),
+        base="red",
     ),
     Panel(
         "Withheld",

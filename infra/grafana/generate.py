@@ -35,13 +35,14 @@ def share_within(histogram: str, seconds: int) -> str:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel. `queries`: (legend, PromQL with WHERE in its selectors). `limits`: (from, colour) above green."""
+    """One panel. `queries`: (legend, PromQL with WHERE in its selectors). `limits`: (from, colour) above `base`."""
 
     title: str
     description: str
     unit: str
     queries: tuple[tuple[str, str], ...]
     limits: tuple[tuple[float, str], ...] = ()
+    base: str = "green"
     stat: bool = False
     stacked: bool = False
 
@@ -53,7 +54,7 @@ class Panel:
     def document(self, number: int, x: int, y: int) -> Json:
         """As Grafana reads it."""
         width, height = self.size
-        steps = [{"color": "green", "value": None}, *({"color": c, "value": v} for v, c in self.limits)]
+        steps = [{"color": self.base, "value": None}, *({"color": c, "value": v} for v, c in self.limits)]
         return {
             "id": number,
             "type": "stat" if self.stat else "timeseries",

@@ -10,6 +10,8 @@ _NOW = (
         "1: it does its work. 0: it waits for Kafka or reads its log anew.",
         "short",
         (("{{role}}", "min by (role) (sendledger_role_ready{WHERE})"),),
+        ((1, "green"),),
+        base="red",
         stat=True,
     ),
     Panel(
@@ -117,7 +119,8 @@ _FOLD = (
                 share_within("sendledger_merge_freshness_seconds", 1),
             ),
         ),
-        ((0.99, "blue"),),
+        ((0.99, "green"),),
+        base="red",
     ),
     Panel(
         "Merge",

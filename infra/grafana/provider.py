@@ -55,6 +55,8 @@ _NOW = (
         "1: postbacks go to Kafka directly. 0: they go to the spool.",
         "short",
         (("{{instance}}", "min by (instance) (sendledger_receiver_kafka_up{WHERE})"),),
+        ((1, "green"),),
+        base="red",
         stat=True,
     ),
     Panel(
@@ -99,7 +101,8 @@ _OUT = (
                 f"{_ended('accepted')} / {_ended('accepted|rejected')}",
             ),
         ),
-        ((0.95, "blue"),),
+        ((0.95, "green"),),
+        base="red",
     ),
     Panel(
         "Refusals by class",
@@ -175,7 +178,8 @@ _IN = (
                 share_within("sendledger_receiver_seconds", 5),
             ),
         ),
-        ((0.99, "blue"),),
+        ((0.99, "green"),),
+        base="red",
     ),
     Panel(
         "Spool",

@@ -75,7 +75,9 @@ def test_panels(board: Json) -> None:
         defaults = panel["fieldConfig"]["defaults"]
         assert len(panel["description"]) >= 7, panel["title"]
         assert defaults["unit"], panel["title"]
-        assert defaults["thresholds"]["steps"][0] == {"color": "green", "value": None}
+        steps = defaults["thresholds"]["steps"]
+        assert steps[0] in ({"color": "green", "value": None}, {"color": "red", "value": None})
+        assert [step["value"] for step in steps[1:]] == sorted(step["value"] for step in steps[1:])
         assert panel["datasource"] == SOURCE
         assert panel["targets"], panel["title"]
         for target in panel["targets"]:

@@ -98,6 +98,12 @@ def watcher_up(watcher: Prometheus) -> Any:
     return ask
 
 
+async def firing(watcher: Prometheus, wanted: set[str]) -> bool:
+    """Whether exactly these alerts fire: the one postback that is rubbish is told, and nothing else is wrong."""
+    alerts = (await watcher.ask("alerts"))["alerts"]
+    return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"} == wanted
+
+
 async def scraped(settings: Settings) -> dict[str, str]:
     """Role → what its /metrics says."""
     told: dict[str, str] = {}
@@ -134,6 +140,7 @@ async def test_every_query_of_every_dashboard_finds_something(tmp_path: Path) ->
         found = await watcher.values(total, time.time() - 3, time.time())
         wanted = {f"campaign={c.campaign_id}": len(c.recipients) for c in story.campaigns}
         assert {labels: values[-1] for labels, values in found.items()} == wanted
+        await eventually(lambda: firing(watcher, {"SendledgerWatchdog", "SendledgerDeadLetters"}), what="alerts")
         told = await scraped(there.settings)
         rules = (await watcher.ask("rules"))["groups"]
     assert not [rule["name"] for group in rules for rule in group["rules"] if rule["health"] == "err"]
