@@ -7,13 +7,14 @@ and gone with the next scrape once they are over. Numbers over all campaigns of 
 from __future__ import annotations
 
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sendledger.domain.campaign_digest import QUALITIES, Digest, digest, newest
+from sendledger.domain.campaign_digest import QUALITIES, Digest, digest, newest, young
 from sendledger.domain.merging import Merged
 from sendledger.domain.partial import NO_CAMPAIGN
 from sendledger_schemas.states import BUCKETS
@@ -41,6 +42,24 @@ class MergeMetrics:
         registry.register(self.campaigns)
 
 
+class _Totals:
+    """Over all campaigns, kept as they change: at ten thousand, adding them up would hold up the merge's loop."""
+
+    def __init__(self) -> None:
+        self.buckets = [0] * len(BUCKETS)
+        self.open_by_hour: Tally[int] = Tally()
+        self.imbalance = 0
+
+    def add(self, one: Digest, sign: int) -> None:
+        """Put a campaign in (1) or take it out (−1)."""
+        self.imbalance += sign * abs(one.imbalance)
+        self.buckets = [total + sign * count for total, count in zip(self.buckets, one.buckets, strict=True)]
+        for hour, count in one.open_by_hour:
+            self.open_by_hour[hour] += sign * count
+            if not self.open_by_hour[hour]:
+                del self.open_by_hour[hour]
+
+
 class CampaignMetrics(Collector):
     """The campaigns' numbers as they were last published. `clock`: seconds since 1970."""
 
@@ -48,6 +67,8 @@ class CampaignMetrics(Collector):
         self._most, self._clock = most, clock
         self._told: dict[str, Merged] = {}
         self._known: dict[str, Digest] = {}
+        self._alive: set[str] = set()  # that were not over at the last look, or changed since
+        self._totals = _Totals()
         self._published: dict[str, float] = {}
         self._orphans: dict[str, int] = {}
 
@@ -61,13 +82,25 @@ class CampaignMetrics(Collector):
 
     def gone(self, campaigns: Iterable[str]) -> None:
         """They are another merge's now."""
+        self._digest()
         for campaign in campaigns:
-            for known in (self._told, self._known, self._published, self._orphans):
-                known.pop(campaign, None)
+            self._put(campaign, None)
+            self._published.pop(campaign, None)
+            self._orphans.pop(campaign, None)
 
     def _digest(self) -> None:
-        self._known |= {campaign: digest(told.counters, told.series) for campaign, told in self._told.items()}
+        for campaign, told in self._told.items():
+            self._put(campaign, digest(told.counters, told.series))
         self._told.clear()
+
+    def _put(self, campaign: str, new: Digest | None) -> None:
+        if (old := self._known.pop(campaign, None)) is not None:
+            self._totals.add(old, -1)
+            self._alive.discard(campaign)
+        if new is not None:
+            self._totals.add(new, 1)
+            self._known[campaign] = new
+            self._alive.add(campaign)
 
     def describe(self) -> Iterable[Metric]:
         """The families, without samples: the registry refuses a second one of the same name."""
@@ -76,15 +109,15 @@ class CampaignMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Made anew at each scrape: a label that is not told is gone."""
         self._digest()
-        now, families = self._clock(), _families()
-        totals = [sum(column) for column in zip(*(one.buckets for one in self._known.values()), strict=True)]
-        for bucket, total in zip(BUCKETS, totals or [0] * len(BUCKETS), strict=True):
+        now, families, totals = self._clock(), _families(), self._totals
+        for bucket, total in zip(BUCKETS, totals.buckets, strict=True):
             families["messages"].add_metric([bucket], total)
-        families["open"].add_metric([], sum(one.open_at(now) for one in self._known.values()))
+        families["open"].add_metric([], young(totals.open_by_hour.items(), now))
         families["orphans"].add_metric([], self._orphans.get(NO_CAMPAIGN, 0))
-        families["imbalance"].add_metric([], sum(abs(one.imbalance) for one in self._known.values()))
+        families["imbalance"].add_metric([], totals.imbalance)
         families["known"].add_metric([], len(self._known))
-        for campaign in newest(self._known, now, self._most):
+        self._alive = {campaign for campaign in self._alive if not self._known[campaign].is_over(now)}
+        for campaign in newest({name: self._known[name] for name in self._alive}, self._most):
             self._one(families, campaign, now)
         yield from families.values()
 

@@ -8,7 +8,7 @@ an hour after its last accepted, delivered or failed message, so that its last n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sendledger.domain.numbers import DEADLINE_HOURS, imbalance
@@ -40,14 +40,19 @@ class Digest:
 
     def open_at(self, now: float) -> int:
         """Messages that are accepted or sent, without a final receipt, and younger than the deadline."""
-        oldest = int(now) // _HOUR - DEADLINE_HOURS
-        return sum(count for hour, count in self.open_by_hour if hour >= oldest)
+        return young(self.open_by_hour, now)
 
     def is_over(self, now: float) -> bool:
         """Whether its label may go."""
         busy = any(count for bucket, count in zip(BUCKETS, self.buckets, strict=True) if bucket in _BUSY)
         recent = self.last is not None and now - self.last < LINGER
         return not (busy or recent or self.open_at(now) > 0)
+
+
+def young(open_by_hour: Iterable[tuple[int, int]], now: float) -> int:
+    """Of open messages by their hour of sending: those that are younger than the deadline."""
+    oldest = int(now) // _HOUR - DEADLINE_HOURS
+    return sum(count for hour, count in open_by_hour if hour >= oldest)
 
 
 def digest(counters: Mapping[str, int], series: Mapping[str, Mapping[str, int]]) -> Digest:
@@ -77,7 +82,7 @@ def digest(counters: Mapping[str, int], series: Mapping[str, Mapping[str, int]])
     )
 
 
-def newest(digests: Mapping[str, Digest], now: float, most: int) -> list[str]:
-    """At most `most` campaigns that are not over, the newest first: one that has no answer yet is newer than all."""
-    alive = [(one.first is None, one.first or 0.0, name) for name, one in digests.items() if not one.is_over(now)]
-    return [name for _, _, name in sorted(alive, reverse=True)[:most]]
+def newest(digests: Mapping[str, Digest], most: int) -> list[str]:
+    """At most `most` of these campaigns, the newest first: one that has no answer yet is newer than all."""
+    dated = [(one.first is None, one.first or 0.0, name) for name, one in digests.items()]
+    return [name for _, _, name in sorted(dated, reverse=True)[:most]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sendledger.agents.merge_metrics import CampaignMetrics
-from sendledger.domain.campaign_digest import LINGER, digest, newest
+from sendledger.domain.campaign_digest import LINGER
 from sendledger.domain.partial import NO_CAMPAIGN
 from tests.support.registries import merged
 
@@ -147,19 +147,34 @@ def test_no_number_of_a_person_is_told(clock: Clock) -> None:
     assert "1555917" not in generate_latest(registry).decode()
 
 
-_counts = st.dictionaries(
-    st.sampled_from(["queued", "in_doubt", "accepted", "delivered", "rejected"]), st.integers(0, 3)
+_buckets = st.dictionaries(st.sampled_from(["queued", "accepted", "delivered", "rejected"]), st.integers(0, 3))
+_steps = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.integers(0, 90), _buckets | st.none(), st.booleans()), max_size=12
 )
 
 
-@given(st.lists(st.tuples(st.integers(0, 300), _counts), max_size=8), st.integers(0, 5))
-def test_never_more_than_the_setting_and_never_one_that_is_over(
-    campaigns: list[tuple[int, dict[str, int]]], most: int
+@given(_steps, st.integers(0, 3))
+def test_totals_are_those_of_the_campaigns_that_are_there(
+    steps: list[tuple[str, int, dict[str, int] | None, bool]], most: int
 ) -> None:
-    """Whatever the campaigns are."""
-    known = {f"c{i}": digest(*numbers(age, **buckets)) for i, (age, buckets) in enumerate(campaigns)}
-    chosen = newest(known, NOW, most)
-    assert len(chosen) == len(set(chosen)) <= most
-    assert not any(known[name].is_over(NOW) for name in chosen)
-    left = [name for name, one in known.items() if name not in chosen and not one.is_over(NOW)]
-    assert not left or len(chosen) == most
+    """Whatever was told, changed, taken away (None) and scraped in between; never more labels than the setting."""
+    clock = Clock()
+    campaigns, value = metrics(clock, most)
+    there: dict[str, dict[str, int]] = {}
+    for name, age, buckets, scraped in steps:
+        if buckets is None:
+            campaigns.gone([name])
+            there.pop(name, None)
+        else:
+            campaigns.told(name, merged(*numbers(age, **buckets)), 0)
+            there[name] = buckets
+        if scraped:
+            value("merge_campaigns")
+    for bucket in ("queued", "accepted", "delivered", "sent"):
+        assert value("messages", bucket=bucket) == sum(one.get(bucket, 0) for one in there.values())
+    assert value("open_messages") == sum(one.get("accepted", 0) for one in there.values())
+    labelled = [name for name in "abcd" if value("campaign_open_messages", campaign=name) is not None]
+    assert len(labelled) <= most
+    assert set(labelled) <= there.keys()
+    left = [n for n, one in there.items() if n not in labelled and (one.get("queued") or one.get("accepted"))]
+    assert not left or len(labelled) == most
