@@ -34,6 +34,7 @@ static: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m sendledger_schemas.generate --check
+	@$(BIN)/python infra/grafana/generate.py --check
 	@infra/check_core.sh
 
 .PHONY: chaos-demo chaos-workers chaos-sender

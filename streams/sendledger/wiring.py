@@ -26,6 +26,7 @@ from sendledger.config import ConfigError, Settings
 from sendledger.edges import system_record
 from sendledger.edges.kafka import wait_for_broker
 from sendledger.edges.metrics_server import serving
+from sendledger.edges.process_metrics import tell_of_process
 from sendledger.edges.system_record import OtherSystemError
 from sendledger.life import Life
 
@@ -66,6 +67,7 @@ async def run_role(role: Role, settings: Settings) -> None:
     restart; OSError if its metrics port is taken.
     """
     life = Life()
+    tell_of_process(role, life)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.stop.set)

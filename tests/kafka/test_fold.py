@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from prometheus_client import generate_latest
 
 from sendledger.agents import fold, merge
 from sendledger.config import Settings
+from sendledger.domain.partial import since_of
 from sendledger.edges.dead_letters import EXCEPTION, MESSAGE, OFFSET, PARTITION, TOPIC
 from sendledger.edges.fold_core import DamagedDocumentError
 from sendledger.edges.kafka import admin
@@ -56,11 +58,16 @@ async def test_publishes_what_the_log_says(shared_kafka: Settings) -> None:
 
 
 async def test_a_restart_goes_on_from_its_own_cursor(shared_kafka: Settings) -> None:
-    """A second run folds only what is new, although the group's committed offsets are not looked at."""
+    """A second run folds only what is new, although the group's committed offsets are not looked at.
+
+    Only what it tells for the first time says since when it is on the log: by that freshness is measured.
+    """
     await write(shared_kafka, outgoing(lives(100, seed=1), shared_kafka.partitions))
     async with role(fold.serve, shared_kafka):
         await agrees(shared_kafka)
     before = len(await read(shared_kafka, MESSAGE_STATE))
+    assert {since_of(record.headers) for record in await read(shared_kafka, CAMPAIGN_PARTIALS)} == {None}
+    began = int(time.time() * 1000)
     more = outgoing(lives(20, seed=2, campaigns=1), shared_kafka.partitions)
     await write(shared_kafka, more)
     async with role(fold.serve, shared_kafka) as life:
@@ -69,6 +76,9 @@ async def test_a_restart_goes_on_from_its_own_cursor(shared_kafka: Settings) -> 
     counts = [float(line.split()[1]) for line in told.splitlines() if line.startswith("sendledger_fold_records_total")]
     assert sum(counts) == len(more)
     assert len(await read(shared_kafka, MESSAGE_STATE)) - before <= len(more)
+    told_since = {since_of(record.headers) for record in await read(shared_kafka, CAMPAIGN_PARTIALS)} - {None}
+    assert told_since
+    assert all(since is not None and since >= began for since in told_since)
 
 
 async def test_killed_in_the_middle(shared_kafka: Settings) -> None:

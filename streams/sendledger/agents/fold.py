@@ -28,9 +28,11 @@ from sendledger.agents.decoding import Judge
 from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.fetched import Packed, how_many
 from sendledger.agents.fold_metrics import FoldMetrics
+from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.message import Offsets
+from sendledger.domain.partial import since_header
 from sendledger.edges.dead_letters import DeadLetter, as_record
 from sendledger.edges.fold_core import Changes, DamagedDocumentError, Origin, PartitionFold
 from sendledger.edges.kafka import connection, producer
@@ -61,10 +63,11 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class _Open:
-    """What belongs to one partition while it is ours."""
+    """What belongs to one partition while it is ours. `told`: topic → what lies before was told by earlier folds."""
 
     store: StateStore
     fold: PartitionFold
+    told: Mapping[str, int]
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # what is published twice must not overtake what is new
 
 
@@ -95,7 +98,8 @@ class Fold:
         identity = Identity(FOLD_VERSION, self._ids, {topic: log[topic].first for topic in FOLD_SOURCES}, partition)
         ends = {topic: log[topic].end for topic in FOLD_SOURCES}
         store = open_store(self._directory / f"p{partition}", self._memory, identity, ends)
-        if store.identity is None:
+        anew = store.identity is None
+        if anew:
             try:
                 store.begin(identity, await self._archived(partition, identity))
             except BaseException:
@@ -104,7 +108,7 @@ class Fold:
         begun = store.identity or identity
         from_ = cast("Offsets", tuple(begun.from_[topic] for topic in FOLD_SOURCES))
         origin = Origin(partition, self._slot, from_, self._ids)
-        self._open[partition] = _Open(store, PartitionFold(store.load, origin, store.archived))
+        self._open[partition] = _Open(store, PartitionFold(store.load, origin, store.archived), ends if anew else {})
         self._metrics.batch(partition, store.cursor, ())  # who compares cursors with the ends need not wait for a batch
         return dict(store.cursor)
 
@@ -129,7 +133,7 @@ class Fold:
             except DamagedDocumentError:
                 mine.store.distrust()
                 raise
-            await self._publish(partition, changes, judge.letters)  # 2
+            await self._publish(partition, changes, judge.letters, _since(mine, records))  # 2
             cursor = {topic: batch[-1].offset + 1 for topic, batch in records.items()}
             await self._aside(mine.store.write, changes.documents, cursor)  # 3
         self._count(partition, records, judge.letters, changes, cursor)
@@ -148,7 +152,7 @@ class Fold:
             if self._open.get(asked.partition) is mine:
                 messages = dict(zip(asked.messages, asked.recipients, strict=False))
                 changes = await self._aside(mine.fold.again, asked.campaign_id, asked.days, messages)
-                await self._publish(asked.partition, changes, ())
+                await self._publish(asked.partition, changes, (), None)
 
     async def revoked(self, partitions: Collection[int]) -> None:
         """Close the stores: whoever opens them next must find them free."""
@@ -169,10 +173,12 @@ class Fold:
             for mine in list(self._open.values()):
                 mine.store.keep()
 
-    async def _publish(self, partition: int, changes: Changes, letters: Sequence[DeadLetter]) -> None:
-        records = [_buried(letter) for letter in letters]
+    async def _publish(
+        self, partition: int, changes: Changes, letters: Sequence[DeadLetter], since: int | None
+    ) -> None:
+        records, headers = [_buried(letter) for letter in letters], since_header(since)
         for key, campaign, value, _ in changes.partials:
-            records.append(Outgoing(CAMPAIGN_PARTIALS, self._place(campaign), key, value))
+            records.append(Outgoing(CAMPAIGN_PARTIALS, self._place(campaign), key, value, headers))
         await publish(self._out, records, [(MESSAGE_STATE, partition, batch) for batch in changes.messages])
 
     def _place(self, campaign_id: str) -> int:
@@ -196,6 +202,13 @@ class Fold:
         self._metrics.batch(partition, cursor, changes.partials)
 
 
+def _since(mine: _Open, records: Mapping[str, Sequence[Packed]]) -> int | None:
+    """When the oldest of these records came to the log, in ms; None while all of the log is read anew."""
+    if any(mine.store.cursor.get(topic, 0) < end for topic, end in mine.told.items()):
+        return None
+    return min(packed.timestamp for batch in records.values() for packed in batch)
+
+
 def _buried(letter: DeadLetter) -> Outgoing:
     record = as_record(letter)
     return Outgoing(record.topic, record.partition, record.key or b"", record.value, list(record.headers))
@@ -206,7 +219,7 @@ async def serve(settings: Settings, life: Life) -> None:
     spare_memory(COLLECT_AFTER)
     link = connection(settings.kafka)
     ids = await topic_ids(link, FOLD_SOURCES)
-    metrics = FoldMetrics(life.registry)
+    metrics, positions = FoldMetrics(life.registry), PositionMetrics(life.registry, GROUP)
     directory = settings.data_dir / f"fold-{settings.fold_slot}"
     with sole_user(directory):
         async with producer(settings.kafka, max_batch_size=MAX_BATCH_BYTES) as out:
@@ -222,7 +235,7 @@ async def serve(settings: Settings, life: Life) -> None:
             timeout = settings.session_timeout
             app = BatchApp(link, GROUP, FOLD_SOURCES, owner, ready=life.ready, session_timeout=timeout, packed=True)
             beside = [
-                asyncio.create_task(watch(app, link, metrics.told_lag), name="watchdog"),
+                asyncio.create_task(watch(app, link, positions.told), name="watchdog"),
                 asyncio.create_task(owner.keep(), name="keeping"),
                 asyncio.create_task(asks.hear(settings.kafka, owner.again), name="asks"),
                 asyncio.create_task(replay.tell(app, metrics.remaining.set), name="progress"),

@@ -26,7 +26,6 @@ class FoldMetrics:
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
             registry=registry,
         )
-        self.lag = Gauge("sendledger_fold_lag_records", "Records still to be folded", ["partition"], registry=registry)
         self.cursor = Gauge("sendledger_fold_cursor", "Next offset", ["topic", "partition"], registry=registry)
         self.remaining = Gauge(
             "sendledger_fold_replay_remaining_records",
@@ -35,6 +34,9 @@ class FoldMetrics:
         )
         self.imbalance = Gauge("sendledger_fold_imbalance", "|requested - sum of buckets| (P6)", registry=registry)
         self.imbalance.set(0)
+        for topic in FOLD_SOURCES:  # what never happened is 0, and not absent
+            self.records.labels(topic)
+            self.letters.labels(topic)
         self._broken: dict[tuple[int, str], int] = {}
 
     def batch(self, partition: int, cursor: Mapping[str, int], partials: Iterable[Partial]) -> None:
@@ -47,14 +49,8 @@ class FoldMetrics:
         self._broken = {part: by for part, by in self._broken.items() if by}
         self.imbalance.set(sum(self._broken.values()))
 
-    def told_lag(self, by_partition: Mapping[int, int]) -> None:
-        """What the watchdog saw."""
-        for partition, behind in by_partition.items():
-            self.lag.labels(str(partition)).set(behind)
-
     def gone(self, partition: int, topics: Collection[str]) -> None:
         """The partition is somebody else's now."""
         for topic in topics:
             self.cursor.remove_by_labels({"topic": topic, "partition": str(partition)})
-        self.lag.remove_by_labels({"partition": str(partition)})
         self._broken = {part: by for part, by in self._broken.items() if part[0] != partition}

@@ -12,22 +12,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
-from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from sendledger.agents import asks
 from sendledger.agents.driver import BatchApp, LogRange
+from sendledger.agents.merge_metrics import MergeMetrics
+from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.merging import UNREADABLE, Merging, Orphans, decode_partial, fitting
-from sendledger.domain.numbers import imbalance
-from sendledger.domain.partial import NO_CAMPAIGN
+from sendledger.domain.partial import NO_CAMPAIGN, since_of
 from sendledger.edges.kafka import connection, consumer, producer
 from sendledger.edges.tail import Tail
 from sendledger.edges.topic_ids import topic_ids
@@ -57,11 +57,15 @@ _decode_said = msgspec.json.Decoder(_Said).decode
 
 @dataclass
 class _Mine:
-    """One partition of campaigns. `last`, `own`: offset of the last record read, and of the last one written."""
+    """One partition of campaigns. `last`, `own`: offset of the last record read, and of the last one written.
+
+    `since`: of what is dirty, when the oldest fact that is new in it came to the log (ms).
+    """
 
     merging: Merging
     ends: dict[str, int]
     dirty: set[str] = field(default_factory=set)
+    since: dict[str, int] = field(default_factory=dict)
     floor: dict[str, int] = field(default_factory=dict)
     last: dict[str, tuple[int, _Said]] = field(default_factory=dict)
     own: dict[str, int] = field(default_factory=dict)
@@ -69,41 +73,6 @@ class _Mine:
     def read(self, topic: str, upto: int) -> None:
         if upto >= self.ends.get(topic, 0):
             self.ends.pop(topic, None)
-
-
-class MergeMetrics:
-    """What the merge tells of itself."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.partials = Counter("sendledger_merge_partials", "Partials read", registry=registry)
-        self.states = Counter("sendledger_merge_states", "Campaign states published", registry=registry)
-        self.unreadable = Counter("sendledger_merge_unreadable", "Records nobody could read", registry=registry)
-        self.lag = Gauge("sendledger_merge_lag_records", "Records still to be read", ["partition"], registry=registry)
-        self.imbalance = Gauge(
-            "sendledger_campaign_imbalance", "Requested - sum of buckets (P6)", ["campaign"], registry=registry
-        )
-        self.total = Gauge(
-            "sendledger_merge_imbalance", "Messages of all campaigns in no bucket or in several (P6)", registry=registry
-        )
-        self._broken: dict[str, int] = {}
-
-    def balance(self, campaign: str, by: int) -> None:
-        """A campaign's numbers are published."""
-        self.imbalance.labels(campaign).set(by)
-        self._broken[campaign] = abs(by)
-        self.total.set(sum(self._broken.values()))
-
-    def gone(self, campaigns: Iterable[str]) -> None:
-        """They are somebody else's now."""
-        for campaign in campaigns:
-            if self._broken.pop(campaign, None) is not None:
-                self.imbalance.remove(campaign)
-        self.total.set(sum(self._broken.values()))
-
-    def told_lag(self, by_partition: Mapping[int, int]) -> None:
-        """What the watchdog saw."""
-        for partition, behind in by_partition.items():
-            self.lag.labels(str(partition)).set(behind)
 
 
 class Merge:
@@ -137,7 +106,7 @@ class Merge:
         """Forget them."""
         for partition in partitions:
             if (mine := self._mine.pop(partition, None)) is not None:
-                self._metrics.gone(mine.merging.campaigns())
+                self._metrics.campaigns.gone(mine.merging.campaigns())
 
     async def none(self, records: Sequence[ConsumerRecord]) -> None:
         """Take records of the partition that has the partials of `_none`."""
@@ -170,6 +139,9 @@ class Merge:
             return
         if changed:
             mine.dirty.add(partial.campaign_id)
+            since = since_of(record.headers)
+            if since is not None and not mine.ends:  # what stood there before this merge was told long ago
+                mine.since[partial.campaign_id] = min(since, mine.since.get(partial.campaign_id, since))
 
     def _echo(self, mine: _Mine, record: ConsumerRecord) -> None:
         try:
@@ -229,7 +201,7 @@ class Merge:
                     group.create_task(self._publish(partition, mine))
 
     async def _publish(self, partition: int, mine: _Mine) -> None:
-        dirty, mine.dirty = mine.dirty, set()
+        (dirty, mine.dirty), (since, mine.since) = (mine.dirty, set()), (mine.since, {})
         sent = {}
         for campaign in sorted(dirty):
             version = mine.merging.version(campaign)
@@ -240,12 +212,13 @@ class Merge:
         for campaign, acknowledgement in sent.items():
             mine.own[campaign] = (await acknowledgement).offset
             self._metrics.states.inc()
+            if campaign in since:
+                self._metrics.freshness.observe(max(0.0, time.time() - since[campaign] / 1000))
             self._compare(mine, campaign)
 
     def _state(self, mine: _Mine, campaign: str) -> bytes:
         merged = mine.merging.merged(campaign)
-        if campaign != NO_CAMPAIGN:
-            self._metrics.balance(campaign, imbalance(merged.counters))
+        self._metrics.campaigns.told(campaign, merged, self._orphans.of(campaign))
         return msgspec.json.encode(
             {
                 "campaign_id": campaign,
@@ -266,7 +239,7 @@ async def serve(settings: Settings, life: Life) -> None:
     """The role: merge until told to stop. Errors: whatever makes that impossible, for a supervisor to restart."""
     link = connection(settings.kafka)
     ids = await topic_ids(link, FOLD_SOURCES)
-    metrics = MergeMetrics(life.registry)
+    metrics, positions = MergeMetrics(life.registry, settings.metrics_campaigns), PositionMetrics(life.registry, GROUP)
     none = TopicPartition(CAMPAIGN_PARTIALS, partition_of(NO_CAMPAIGN, settings.partitions))
     async with producer(settings.kafka) as out, consumer(settings.kafka) as reader:
         owner = Merge(out, metrics, ids)
@@ -283,7 +256,7 @@ async def serve(settings: Settings, life: Life) -> None:
             asyncio.create_task(tail.run(), name="orphans"),
             asyncio.create_task(asks.hear(settings.kafka, owner.again), name="asks"),
             asyncio.create_task(owner.rounds(life, app, tail.caught_up), name="publishing"),
-            asyncio.create_task(watch(app, link, metrics.told_lag), name="watchdog"),
+            asyncio.create_task(watch(app, link, positions.told), name="watchdog"),
         ]
         for task in beside:
             task.add_done_callback(app.reap)

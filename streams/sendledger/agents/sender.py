@@ -24,6 +24,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.lease import Lease
+from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.agents.sender_calls import Calls
 from sendledger.agents.sender_claims import Claims, Requests
 from sendledger.agents.sender_control import ControlLog
@@ -170,7 +171,8 @@ class _Process:
             timeout = self._settings.session_timeout
             ready, lease = self._life.ready, kit.lease
             app = BatchApp(link, GROUP, (SEND_REQUESTS,), owner, ready=ready, session_timeout=timeout, lease=lease)
-            tasks.append(group.create_task(watch(app, link, kit.metrics.told_lag)))
+            told = PositionMetrics(self._life.registry, GROUP).told
+            tasks.append(group.create_task(watch(app, link, told)))
             await self._until_stopped(group, app, claims, calls)
             for task in tasks:
                 task.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 from aiokafka import TopicPartition
@@ -16,6 +17,7 @@ from sendledger.agents.sender_partition import JOURNAL, Partition
 from sendledger.agents.watchdog import Progress, StalledError
 from sendledger.domain.sending import dead
 from sendledger.edges.clocks import steady
+from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.ids import event_id
 from sendledger_schemas.responses import SendUnanswered
 from sendledger_schemas.topics import API_RESPONSES
@@ -75,10 +77,16 @@ class Housekeeping:
     def _tell(self) -> None:
         ours = self._claims.partitions.values()
         self._kit.metrics.pace.set(self._kit.pace.per_second(steady()))
+        self._kit.metrics.limit.set(self._kit.pace.rate)
+        self._kit.metrics.stopped.set(self._kit.control.is_halting(ACCOUNT))
+        self._kit.metrics.paused.set(sum(self._kit.control.is_halting(name) for name in self._campaigns()))
         self._kit.metrics.in_flight.set(self._calls.in_flight)
         self._kit.metrics.open.set(sum(len(partition.opened) for partition in ours))
         self._kit.metrics.unreadable.set(sum(partition.unreadable for partition in ours))
         self._kit.metrics.control_age.set(self._kit.control.age())
+
+    def _campaigns(self) -> Iterable[str]:
+        return (name for name in self._kit.control.control.campaigns if name != ACCOUNT)
 
     async def _look_for_progress(self) -> None:
         self._looked_at = steady()

@@ -1,12 +1,17 @@
-"""What the sender tells about itself. Labels are closed vocabularies: no campaign, no number, no text."""
+"""What the sender tells about itself. Labels are closed vocabularies: no campaign, no number, no text.
+
+Every value of a label is there from the start with 0: an increase from nothing is none to Prometheus.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sendledger.domain.call_ends import NeverBegan, NoAnswer, Outcome, Refused, Taken, TooFast
+from sendledger_schemas.attempts import WithheldReason
+from sendledger_schemas.responses import ErrorClass, UnansweredReason
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _WORDS: dict[type[Outcome], str] = {
@@ -29,8 +34,24 @@ class SenderMetrics:
         self.pauses = Counter("sendledger_sender_automatic_pauses", "Pauses by itself", ["scope"], registry=registry)
         self.in_flight = Gauge("sendledger_sender_in_flight", "Calls in flight", registry=registry)
         self.open = Gauge("sendledger_sender_open_attempts", "Claims without an end", registry=registry)
-        self.pace = Gauge("sendledger_sender_pace", "Messages a second that may go at the moment", registry=registry)
-        self.lag = Gauge("sendledger_sender_lag", "Records still to be read", ["partition"], registry=registry)
+        self.refusals = Counter(
+            "sendledger_sender_refusals",
+            "Rejected attempts, by what they are about",
+            ["error_class"],
+            registry=registry,
+        )
+        self.pace = Gauge(
+            "sendledger_sender_pace_messages_per_second", "What this sender may send at the moment", registry=registry
+        )
+        self.limit = Gauge(
+            "sendledger_sender_limit_messages_per_second", "What the whole account may send", registry=registry
+        )
+        self.stopped = Gauge(
+            "sendledger_sender_account_stopped", "1 while the account is paused or halted", registry=registry
+        )
+        self.paused = Gauge(
+            "sendledger_sender_campaigns_paused", "Campaigns that are paused or halted", registry=registry
+        )
         self.control_age = Gauge(
             "sendledger_sender_control_age_seconds", "Since the orders were surely known", registry=registry
         )
@@ -40,14 +61,21 @@ class SenderMetrics:
         )
         self._ends = {kind: self.calls.labels(word) for kind, word in _WORDS.items()}
         self.won, self.lost = self.claims.labels("won"), self.claims.labels("lost")
+        for counter, values in (
+            (self.calls, tuple(_WORDS.values())),
+            (self.claims, ("won", "lost")),
+            (self.withheld, get_args(WithheldReason)),
+            (self.doubts, get_args(UnansweredReason)),
+            (self.pauses, ("account", "campaign")),
+            (self.refusals, get_args(ErrorClass)),
+        ):
+            for value in values:
+                counter.labels(value)
 
     def ended(self, outcome: Outcome) -> None:
         """One claimed attempt came to its end."""
         self._ends[type(outcome)].inc()
         if isinstance(outcome, NoAnswer):
             self.doubts.labels(outcome.reason).inc()
-
-    def told_lag(self, behind: Mapping[int, int]) -> None:
-        """Records of requests still to be read, by partition."""
-        for partition, records in behind.items():
-            self.lag.labels(str(partition)).set(records)
+        elif isinstance(outcome, Refused):
+            self.refusals.labels(outcome.error_class).inc()

@@ -1,4 +1,7 @@
-"""Ends a worker that is alive and reads nothing (DESIGN §5): Kafka's ends against its cursors, outside Faust."""
+"""Ends a worker that is alive and reads nothing (DESIGN §5): Kafka's ends against its cursors, outside Faust.
+
+What it sees it also tells, for the metrics: cursors, ends, and how old what stands at a cursor is.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from sendledger.agents.driver import BatchApp
 LOOK_EVERY = 5.0  # seconds
 PATIENCE = 60.0  # seconds without a step although there is something to read, or without an assignment
 _ASK_WITHIN = 10.0
+_LOOK_WITHIN = 1.0  # seconds for the records at the cursors: an age that is not known is no reason to wait
+_SMALL = {"max_partition_fetch_bytes": 4096}  # a record's time is wanted, not what stands behind it
 
 _log = structlog.get_logger()
 
@@ -48,26 +53,51 @@ class Progress:
         self._since = {}
 
 
-def lag(cursors: Positions, ends: Positions) -> dict[int, int]:
-    """Records still to be read, by partition."""
-    behind: dict[int, int] = {}
-    for tp, cursor in cursors.items():
-        behind[tp.partition] = behind.get(tp.partition, 0) + max(0, ends.get(tp, cursor) - cursor)
-    return behind
+@dataclass(frozen=True)
+class Seen:
+    """One look. `ages`: seconds since the record at the cursor came to the log, of what is behind and could be read."""
+
+    cursors: Positions
+    ends: Positions
+    ages: Mapping[TopicPartition, float]
+
+
+def behind(cursors: Positions, ends: Positions) -> dict[TopicPartition, int]:
+    """Where there is something to read: the cursors."""
+    return {tp: cursor for tp, cursor in cursors.items() if cursor < ends.get(tp, cursor)}
+
+
+async def ages_at(consumer: AIOKafkaConsumer, cursors: Positions) -> dict[TopicPartition, float]:
+    """How old the first record from each cursor on is, by the broker's time and our clock. The consumer is ours alone.
+
+    What does not come in time is left out. Errors: KafkaError.
+    """
+    found: dict[TopicPartition, float] = {}
+    consumer.assign(list(cursors))
+    for place, cursor in cursors.items():
+        consumer.seek(place, cursor)
+    until = time.monotonic() + _LOOK_WITHIN
+    while (wanted := cursors.keys() - found.keys()) and time.monotonic() < until:
+        fetched = await consumer.getmany(*wanted, timeout_ms=100, max_records=len(wanted))
+        for place, records in fetched.items():
+            found[place] = max(0.0, time.time() - records[0].timestamp / 1000)
+            consumer.pause(place)
+    consumer.unsubscribe()
+    return found
 
 
 async def watch(
     app: BatchApp,
     connection: dict[str, Any],
-    told: Callable[[Mapping[int, int]], None],
+    told: Callable[[Seen], None],
     *,
     every: float = LOOK_EVERY,
     patience: float = PATIENCE,
 ) -> None:
-    """Look every few seconds, tell the lag by partition, and fail `app` when it stands still. Runs until cancelled."""
+    """Look every few seconds, tell what is seen, and fail `app` when it stands still. Runs until cancelled."""
     progress = Progress(patience)
     idle_since = time.monotonic()
-    async with AIOKafkaConsumer(**connection) as consumer:
+    async with AIOKafkaConsumer(**connection, **_SMALL) as consumer:
         while True:
             await asyncio.sleep(every)
             now = time.monotonic()
@@ -78,10 +108,12 @@ async def watch(
             try:
                 async with asyncio.timeout(_ASK_WITHIN):
                     ends = await consumer.end_offsets(list(cursors)) if cursors else {}
+                    late = behind(cursors, ends)
+                    ages = await ages_at(consumer, late) if late else {}
             except (KafkaError, TimeoutError) as error:
                 _log.warning("the ends of the log cannot be asked for", error=type(error).__name__)
                 progress.forget()
                 continue
-            told(lag(cursors, ends))
+            told(Seen(cursors, ends, ages))
             if stuck := progress.look(now, cursors, ends):
                 app.fail(StalledError(f"nothing read for {patience:.0f} s from {sorted(stuck)}"))

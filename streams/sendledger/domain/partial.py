@@ -8,7 +8,7 @@ A campaign has one part with its main counters and one a day with its series; ea
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sendledger.domain.message import Offsets
@@ -21,6 +21,7 @@ NO_CAMPAIGN = "_none"
 MOST_NAMES: Final = 200
 """Names of one open vocabulary that a record tells apart: carriers (`o`), the provider's codes (`e`, `t`)."""
 
+_LONGEST_TIME: Final = 16  # digits
 _OPEN: Final = ("o", "e", "t")
 _OTHER: Final = "other"
 
@@ -57,6 +58,24 @@ def bounded(counters: Mapping[str, int]) -> Mapping[str, int]:
 def _chosen(kind: str, rest: str) -> str:
     """The part of a counter's name that others chose: a carrier's stands before its bucket."""
     return rest.rpartition(":")[0] if kind == "o" else rest
+
+
+SINCE: Final = "since"
+"""Header of a partial's record: when the oldest fact that is new in it came to the log, in milliseconds since 1970.
+
+Only freshness is measured by it, so it is left out where the fold reads the log anew.
+"""
+
+
+def since_header(milliseconds: int | None) -> list[tuple[str, bytes]]:
+    """The header, or none."""
+    return [] if milliseconds is None else [(SINCE, str(milliseconds).encode())]
+
+
+def since_of(headers: Iterable[tuple[str, bytes]]) -> int | None:
+    """What the header says; None without one that can be read."""
+    said = next((value for name, value in headers if name == SINCE), b"")
+    return int(said) if said.isdigit() and len(said) < _LONGEST_TIME else None
 
 
 def offsets_by_topic(to: Offsets) -> dict[str, int]:

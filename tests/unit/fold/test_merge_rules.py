@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,8 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from prometheus_client import CollectorRegistry
 
 from sendledger.agents.driver import LogRange
-from sendledger.agents.merge import Merge, MergeMetrics
+from sendledger.agents.merge import Merge
+from sendledger.agents.merge_metrics import MergeMetrics
 from sendledger.domain.message import NOTHING_READ
 from sendledger.edges.fold_core import Origin
 from sendledger_schemas.topics import CAMPAIGN_PARTIALS, CAMPAIGN_STATE
@@ -145,6 +147,32 @@ async def test_unreadable_records_are_passed_over(merge: Merge, paper: Paper) ->
     await merge.batch(0, partial(1, 10))
     await merge.publish()
     assert paper.versions == [10]
+
+
+async def test_freshness_is_that_of_the_oldest_new_fact(merge: Merge, registry: CollectorRegistry) -> None:
+    """From its place in the log to the acknowledged numbers; what stood there before this merge is not measured."""
+
+    def dated(offset: int, version: int, since: bytes) -> dict[str, list[ConsumerRecord[Any, Any]]]:
+        (one,) = partial(offset, version)[CAMPAIGN_PARTIALS]
+        return {CAMPAIGN_PARTIALS: [replace(one, headers=(("since", since),))]}
+
+    def value(name: str) -> float | None:
+        return registry.get_sample_value(f"sendledger_merge_freshness_seconds_{name}")
+
+    now = int(time.time() * 1000)
+    await merge.assigned(0, {CAMPAIGN_PARTIALS: LogRange(0, 1), CAMPAIGN_STATE: NOTHING})
+    await merge.batch(0, dated(0, 10, b"1"))
+    await merge.publish()
+    assert value("count") == 0
+    await merge.batch(0, dated(1, 11, str(now - 7_000_000).encode()))
+    await merge.batch(0, dated(2, 12, str(now).encode()))
+    await merge.publish()
+    assert value("count") == 1
+    assert 7_000 <= (value("sum") or 0) < 8_000
+    await merge.batch(0, dated(3, 13, b"yesterday"))
+    await merge.batch(0, partial(4, 14))
+    await merge.publish()
+    assert value("count") == 1
 
 
 async def test_an_imbalance_is_told_until_it_is_gone(merge: Merge, registry: CollectorRegistry) -> None:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sendledger.agents.alignment import NotColocatedError, colocated
 from sendledger.agents.decoding import Judge
 from sendledger.agents.fold_metrics import FoldMetrics
-from sendledger.agents.watchdog import Progress, lag
+from sendledger.agents.watchdog import Progress, behind
 from sendledger.domain.facts import decode_fact
 from sendledger.edges.dead_letters import DeadLetter
 from sendledger.edges.fold_core import Partial
@@ -95,10 +95,10 @@ def test_who_stands_still() -> None:
     assert progress.look(70, {TP: 12}, {TP: 13}) == []
 
 
-def test_lag_by_partition() -> None:
-    """Records still to be read, over all topics of a partition."""
-    other = TopicPartition("u", 3)
-    assert lag({TP: 5, other: 1}, {TP: 9, other: 4}) == {3: 7}
+def test_what_is_behind() -> None:
+    """Places with something to read; an end that is not known is no lag."""
+    other, unknown = TopicPartition("u", 3), TopicPartition("v", 3)
+    assert behind({TP: 5, other: 4, unknown: 2}, {TP: 9, other: 4}) == {TP: 5}
 
 
 def test_imbalance_is_told_and_taken_back() -> None:
@@ -107,7 +107,6 @@ def test_imbalance_is_told_and_taken_back() -> None:
     metrics = FoldMetrics(registry)
     broken, series = Partial(b"k", "c1", b"", 2), Partial(b"k/2026-03-01", "c1", b"", None)
     metrics.batch(3, {"t": 5}, [broken, series])
-    metrics.told_lag({3: 4})
     told = generate_latest(registry).decode()
     assert "sendledger_fold_imbalance 2.0" in told
     assert 'sendledger_fold_cursor{partition="3",topic="t"} 5.0' in told

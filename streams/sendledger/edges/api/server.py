@@ -25,14 +25,13 @@ from typing import Any, TypeVar
 import structlog
 import uvicorn
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from prometheus_client import Gauge
 
 from sendledger.config import Settings
-from sendledger.domain.numbers import imbalance
 from sendledger.edges.api.app import application
 from sendledger.edges.api.auth import Tokens
 from sendledger.edges.api.desk import Desk
 from sendledger.edges.api.pasts import Pasts
+from sendledger.edges.api_metrics import tell_of_view
 from sendledger.edges.intake import Intake, terms_of
 from sendledger.edges.kafka import consumer, producer, wait_for_broker
 from sendledger.edges.message_index import MessageIndex
@@ -74,8 +73,7 @@ async def serve(settings: Settings, life: Life) -> None:
         readers = tails(view, quick, states, partitions=settings.partitions)
         desk = _desk(settings, life, view, writer, readers[0])
         stack.push_async_callback(desk.pasts.close)
-        _lag(life, readers)
-        _balance(life, view)
+        tell_of_view(life.registry, view, readers)
         life.registry.register(LastVerification(settings.data_dir))
         web = _Server(uvicorn.Config(application(desk, tokens), **_UVICORN))
         log.info("listening", host=settings.host, port=settings.api_port)
@@ -164,24 +162,6 @@ async def _roles_behind(settings: Settings) -> list[str]:
     roles = [role for role in os.environ.get(ROLES_VARIABLE, "").split(",") if role and role != "api"]
     addresses = {role: f"http://{settings.host}:{settings.metrics_port_of(role)}" for role in roles}
     return await not_ready(addresses) if addresses else []
-
-
-def _balance(life: Life, view: View) -> None:
-    gauge = Gauge(
-        "sendledger_api_imbalance",
-        "Messages of all campaigns, as the API shows them, that are in no bucket or in several (P6): 0.",
-        registry=life.registry,
-    )
-    gauge.set_function(lambda: float(sum(abs(imbalance(state.counters)) for state in list(view.states.values()))))
-
-
-def _lag(life: Life, readers: tuple[Tail, Tail]) -> None:
-    gauge = Gauge(
-        "sendledger_api_view_lag_records",
-        "Records between what the API has read and the ends of its topics.",
-        registry=life.registry,
-    )
-    gauge.set_function(lambda: float(sum(reader.lag() for reader in readers)))
 
 
 @contextlib.contextmanager

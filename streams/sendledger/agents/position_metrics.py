@@ -1,0 +1,38 @@
+"""How far a role is with its topics, as its watchdog sees it from outside Faust: one set of names for all roles."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from sendledger.agents.watchdog import Seen
+
+_LABELS = ("group", "topic", "partition")
+
+
+class PositionMetrics:
+    """Cursor, end, and the distance between them in records and in time. `group`: the role's consumer group."""
+
+    def __init__(self, registry: CollectorRegistry, group: str) -> None:
+        self._group = group
+        self.cursor = Gauge("sendledger_consumer_cursor_offset", "Next offset to be done", _LABELS, registry=registry)
+        self.end = Gauge("sendledger_consumer_end_offset", "Offset after the last record", _LABELS, registry=registry)
+        self.lag = Gauge("sendledger_consumer_lag_records", "Records still to be done", _LABELS, registry=registry)
+        self.age = Gauge(
+            "sendledger_consumer_lag_seconds",
+            "Age of the oldest record that is still to be done",
+            _LABELS,
+            registry=registry,
+        )
+
+    def told(self, seen: Seen) -> None:
+        """What the watchdog saw. Partitions that are another's now are gone."""
+        for gauge in (self.cursor, self.end, self.lag, self.age):
+            gauge.clear()
+        for place, cursor in seen.cursors.items():
+            labels = self._group, place.topic, str(place.partition)
+            end = seen.ends.get(place, cursor)
+            self.cursor.labels(*labels).set(cursor)
+            self.end.labels(*labels).set(end)
+            self.lag.labels(*labels).set(max(0, end - cursor))
+            if (age := 0.0 if end <= cursor else seen.ages.get(place)) is not None:
+                self.age.labels(*labels).set(age)

@@ -1,0 +1,29 @@
+"""Lag in records and in seconds, by topic and partition."""
+
+from __future__ import annotations
+
+from aiokafka import TopicPartition
+from prometheus_client import CollectorRegistry
+
+from sendledger.agents.position_metrics import PositionMetrics
+from sendledger.agents.watchdog import Seen
+
+ONE, TWO, THREE = (TopicPartition("t", number) for number in (1, 2, 3))
+
+
+def test_cursor_end_and_lag() -> None:
+    """What is caught up is 0 seconds behind; an age that could not be read is absent, not 0."""
+    registry = CollectorRegistry()
+    metrics = PositionMetrics(registry, "g")
+    metrics.told(Seen({ONE: 5, TWO: 4, THREE: 1}, {ONE: 9, TWO: 4, THREE: 2}, {ONE: 7.5}))
+
+    def value(name: str, place: TopicPartition) -> float | None:
+        labels = {"group": "g", "topic": place.topic, "partition": str(place.partition)}
+        return registry.get_sample_value(f"sendledger_consumer_{name}", labels)
+
+    assert [value("cursor_offset", place) for place in (ONE, TWO, THREE)] == [5, 4, 1]
+    assert [value("end_offset", place) for place in (ONE, TWO, THREE)] == [9, 4, 2]
+    assert [value("lag_records", place) for place in (ONE, TWO, THREE)] == [4, 0, 1]
+    assert [value("lag_seconds", place) for place in (ONE, TWO, THREE)] == [7.5, 0, None]
+    metrics.told(Seen({TWO: 4}, {}, {}))
+    assert [value("lag_records", place) for place in (ONE, TWO)] == [None, 0]
