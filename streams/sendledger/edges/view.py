@@ -20,6 +20,7 @@ from sendledger.edges.audit import audit_entry
 from sendledger.edges.campaigns_log import PLACE, CampaignsLog
 from sendledger.edges.message_index import Indexed, MessageIndex
 from sendledger.edges.tail import Tail
+from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.decisions import RecipientSuppressed
 from sendledger_schemas.envelope import Event, UnreadableEvent, decode
 from sendledger_schemas.postbacks import ReceiverAway
@@ -64,7 +65,11 @@ def places(topics: Sequence[str], partitions: int) -> list[Any]:
 
 
 class View:
-    """The state of everything the API shows. `changes` grows with each record that is read, except message states."""
+    """The state of everything the API shows. `changes` grows with each record that is read, except message states.
+
+    `changed`: campaign → `changes` when it last became another, the latest at the end. `account_changed`,
+    `gaps_changed`: the same for the account's orders and the receiver's gaps.
+    """
 
     def __init__(self, index: MessageIndex) -> None:
         self.index = index
@@ -73,6 +78,9 @@ class View:
         self.suppressions: dict[str, Event] = {}
         self.gaps: list[ReceiverAway] = []
         self.changes = 0
+        self.changed: dict[str, int] = {}
+        self.account_changed = 0
+        self.gaps_changed = 0
         self._audit: list[tuple[str, str, str | None, str]] = []
         self._take: dict[str, Callable[[ConsumerRecord[Any, Any]], None]] = {
             CAMPAIGNS: lambda record: self.campaigns.take(record.offset, record.value),
@@ -85,8 +93,8 @@ class View:
     async def apply(self, records: Records) -> None:
         """Take records of the quick topics."""
         for record in records:
+            self.changes += 1
             self._take[record.topic](record)
-        self.changes += len(records)
         if self._audit:
             entries, self._audit = self._audit, []
             await asyncio.to_thread(self.index.add_audit, entries)
@@ -111,12 +119,22 @@ class View:
         self.index.put(states, gone=gone)
 
     def _hear(self, offset: int, event: Event) -> None:
+        campaign_id = getattr(event.data, "campaign_id", ACCOUNT)
+        if campaign_id == ACCOUNT:
+            self.account_changed = self.changes
+        else:
+            self._mark(campaign_id)
         self._audit.append(audit_entry(event, topic=CAMPAIGNS, partition=PLACE.partition, offset=offset))
+
+    def _mark(self, campaign_id: str) -> None:
+        self.changed.pop(campaign_id, None)
+        self.changed[campaign_id] = self.changes
 
     def _campaign_state(self, record: ConsumerRecord[Any, Any]) -> None:
         key = (record.key or b"").decode("utf-8", "replace")
         if record.value is None:
             self.states.pop(key, None)
+            self._mark(key)
             return
         try:
             state = CampaignState.model_validate_json(record.value)
@@ -126,6 +144,7 @@ class View:
         known = self.states.get(state.campaign_id)
         if known is None or rank(state) >= rank(known):
             self.states[state.campaign_id] = state
+            self._mark(state.campaign_id)
 
     def _suppression(self, record: ConsumerRecord[Any, Any]) -> None:
         key = (record.key or b"").decode("utf-8", "replace")
@@ -137,6 +156,7 @@ class View:
     def _receiver(self, record: ConsumerRecord[Any, Any]) -> None:
         if (event := _event(record)) is not None and isinstance(event.data, ReceiverAway):
             self.gaps.append(event.data)
+            self.gaps_changed = self.changes
 
     def _decision(self, record: ConsumerRecord[Any, Any]) -> None:
         if (event := _event(record)) is not None:

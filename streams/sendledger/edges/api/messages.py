@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from sendledger.domain.policies import DEFAULT
+from sendledger.edges.api import answers
 from sendledger.edges.api.auth import Reader, Submitter
 from sendledger.edges.api.desk import (
     CursorParameter,
@@ -26,7 +27,7 @@ from sendledger.edges.api.desk import (
     json,
     place_of,
 )
-from sendledger.edges.api.problems import RESPONSES, Problem, not_found
+from sendledger.edges.api.problems import RESPONSES, Problem, also, not_found
 from sendledger.edges.message_index import Page, Wanted
 from sendledger.edges.timeline import timeline
 from sendledger_schemas.decisions import Resolution
@@ -88,7 +89,7 @@ def shown(document: bytes, policy: str = DEFAULT) -> dict[str, Any]:
     return {**{name: state.get(name) for name in _COLUMNS}, **settled, "to": f"***{state['to_last3']}"}
 
 
-@router.get("/v1/campaigns/{campaign_id}/messages")
+@router.get("/v1/campaigns/{campaign_id}/messages", response_model=answers.MessagePage, responses=also(404))
 async def messages(
     desk: TheDesk,
     _caller: Reader,
@@ -145,7 +146,7 @@ def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-@router.get("/v1/messages/{message_id}")
+@router.get("/v1/messages/{message_id}", response_model=answers.Message, responses=also(404))
 async def message(desk: TheDesk, _caller: Reader, message_id: MessagePath) -> Response:
     """One message: its state, and its timeline read from the events themselves."""
     state = await asyncio.to_thread(desk.view.index.get, message_id)
@@ -158,7 +159,9 @@ async def message(desk: TheDesk, _caller: Reader, message_id: MessagePath) -> Re
     return json({**shown(document), "otherwise": otherwise, "timeline": [step.shown() for step in steps]})
 
 
-@router.post("/v1/messages/{message_id}/resolve", status_code=202)
+@router.post(
+    "/v1/messages/{message_id}/resolve", status_code=202, response_model=answers.Resolved, responses=also(404, 409)
+)
 async def resolve(desk: TheDesk, caller: Submitter, message_id: MessagePath, body: ResolveBody) -> Response:
     """Settle a message in doubt. `resend` may send it twice: nobody but an operator can want that."""
     state = await asyncio.to_thread(desk.view.index.get, message_id)

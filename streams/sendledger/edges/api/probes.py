@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from sendledger.edges.api import answers
 from sendledger.edges.api.desk import Desk, json
 
 router = APIRouter(tags=["probes"])
 
 
-@router.get("/livez")
+@router.get("/livez", response_model=answers.Live)
 async def livez() -> Response:
     """200 as long as the event loop turns."""
     return json({"live": True})
 
 
-@router.get("/readyz")
+@router.get(
+    "/readyz", response_model=answers.Ready, responses={503: {"model": answers.Ready, "description": "Not yet"}}
+)
 async def readyz(request: Request) -> Response:
     """200 once the API has read its topics to their ends, and every other role of this instance is ready too."""
     desk: Desk = request.app.state.desk
@@ -25,7 +29,11 @@ async def readyz(request: Request) -> Response:
     return json({"ready": not waiting, "waiting_for": waiting}, 503 if waiting else 200)
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def metrics(request: Request) -> Response:
     """The API's metrics in Prometheus's text format."""
     desk: Desk = request.app.state.desk

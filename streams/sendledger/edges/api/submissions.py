@@ -21,7 +21,7 @@ from sendledger.domain.submission import Faults, Submission, from_form, from_jso
 from sendledger.edges.api.auth import Submitter
 from sendledger.edges.api.desk import CampaignPath, TheDesk, json
 from sendledger.edges.api.guard import LARGEST_SUBMISSION
-from sendledger.edges.api.problems import RESPONSES, Problem, log_away
+from sendledger.edges.api.problems import RESPONSES, Problem, also, log_away
 from sendledger.edges.intake import Answer, Cancelled, KeyReused, Outcome
 
 router = APIRouter(tags=["messages"], responses=RESPONSES)
@@ -95,7 +95,7 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
     "/v1/campaigns/{campaign_id}/messages",
     status_code=202,
     response_model=SubmissionAnswer,
-    responses={200: {"model": SubmissionAnswer, "description": "Dry run: nothing was written"}},
+    responses={200: {"model": SubmissionAnswer, "description": "Dry run: nothing was written"}, **also(400, 409)},
     openapi_extra={"requestBody": _BODY},
 )
 async def submit(
