@@ -7,7 +7,7 @@ sorts by a number moves with it: a campaign that does not change is neither skip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -44,9 +44,12 @@ class Wanted:
     text: str = ""
     sort: Sort = "newest"
 
-    def has(self, card: Card) -> bool:
-        """Whether the card belongs to the list."""
-        return (not self.states or card.state in self.states) and self.text.casefold() in card.text
+    def chosen(self, cards: Iterable[Card]) -> Iterator[Card]:
+        """Those of the cards that belong to the list, in their order."""
+        text = self.text.casefold()
+        for card in cards:
+            if (not self.states or card.state in self.states) and (not text or text in card.text):
+                yield card
 
 
 _UNSETTLED: Final = 2.0  # behind every share
@@ -62,9 +65,6 @@ NUMBER: Final[Mapping[Sort, Callable[[Card], float]]] = {
     "delivery": lambda card: _UNSETTLED if card.delivery is None else card.delivery,
 }
 """Sort → the number that its order goes by, the least first: of counts the greatest, of shares the worst."""
-
-FIXED: Final[tuple[Sort, ...]] = ("newest", "oldest", "name")
-"""Sorts in which nothing ever moves."""
 
 
 def place(card: Card, sort: Sort) -> Place:

@@ -288,16 +288,3 @@ class AuditPage(Answer):
 
     items: list[AuditEntry]
     next_cursor: NextCursor
-
-
-class Live(Answer):
-    """The event loop turns."""
-
-    live: Literal[True]
-
-
-class Ready(Answer):
-    """Whether every role of this instance does its work, and which do not."""
-
-    ready: bool
-    waiting_for: list[str]

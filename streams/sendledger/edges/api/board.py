@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import heapq
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import orjson
 
-from sendledger.domain.campaign_list import FIXED, Card, Place, Sort, Wanted, place, searched
+from sendledger.domain.campaign_list import NUMBER, Card, Place, Sort, Wanted, place, searched
 from sendledger.domain.campaign_view import Figures, campaign_summary, figures_of, numbers_of, whole_view
 from sendledger.domain.policies import DEFAULT
 from sendledger.domain.settled import Policy
@@ -43,7 +44,7 @@ class Board:
         self._view, self._clock = view, clock
         self._cards: dict[str, Card] = {}
         self._kept: dict[str, _Kept] = {}
-        self._orders: dict[Sort, list[Place]] = {sort: [] for sort in FIXED}
+        self._orders: dict[Sort, list[Place]] = {sort: [] for sort in NUMBER}
         self._waiting: dict[str, bool] = {}  # what has to be made again, and whether its numbers too
         self._turns: list[tuple[datetime, str]] = []  # a heap: when numbers change though nothing happens
         self._due: dict[str, datetime] = {}  # the last of them that was asked for
@@ -69,21 +70,11 @@ class Board:
 
     def page(self, wanted: Wanted, after: Place | None, limit: int) -> tuple[list[Card], Place | None]:
         """Up to `limit` cards behind a place, and the place behind which the next page begins (None: no more)."""
-        found = self._fixed(wanted, after) if wanted.sort in FIXED else self._moving(wanted, after, limit)
-        cards = [card for _, card in zip(range(limit + 1), found, strict=False)]
-        more = len(cards) > limit
-        return cards[:limit], place(cards[limit - 1], wanted.sort) if more else None
-
-    def _fixed(self, wanted: Wanted, after: Place | None) -> Iterator[Card]:
         cards, order = self.cards(), self._orders[wanted.sort]
         start = 0 if after is None else bisect_right(order, after)
-        return filter(wanted.has, (cards[order[number][1]] for number in range(start, len(order))))
-
-    def _moving(self, wanted: Wanted, after: Place | None, limit: int) -> Iterator[Card]:
-        cards = self.cards()
-        places = (place(card, wanted.sort) for card in cards.values() if wanted.has(card))
-        behind = (each for each in places if after is None or each > after)
-        return (cards[name] for _, name in heapq.nsmallest(limit + 1, behind))
+        behind = (cards[order[number][1]] for number in range(start, len(order)))
+        found = list(islice(wanted.chosen(behind), limit + 1))
+        return found[:limit], place(found[limit - 1], wanted.sort) if len(found) > limit else None
 
     def card(self, campaign_id: str) -> Card | None:
         """One campaign as lists show it; None for one that no list has."""
@@ -158,12 +149,7 @@ class Board:
             delivery=kept.delivery,
             json=orjson.dumps(shown),
         )
-        before = self._cards.get(campaign_id)
-        if before is None or before.offset != card.offset:
-            self._drop(campaign_id)
-            for sort, order in self._orders.items():
-                insort(order, place(card, sort))
-            self._kept[campaign_id] = kept
+        self._place(self._cards.get(campaign_id), card)
         self._cards[campaign_id] = card
 
     def _turn(self, campaign_id: str, until: datetime | None) -> None:
@@ -173,9 +159,19 @@ class Board:
 
     def _drop(self, campaign_id: str) -> None:
         self._kept.pop(campaign_id, None)
-        if (card := self._cards.pop(campaign_id, None)) is not None:
-            for sort, order in self._orders.items():
-                del order[bisect_left(order, place(card, sort))]
+        self._place(self._cards.pop(campaign_id, None), None)
+
+    def _place(self, before: Card | None, after: Card | None) -> None:
+        """Take a card from its places in the orders, put it into its new ones; most changes move it in few of them."""
+        for sort, order in self._orders.items():
+            old = None if before is None else place(before, sort)
+            new = None if after is None else place(after, sort)
+            if old == new:
+                continue
+            if old is not None:
+                del order[bisect_left(order, old)]
+            if new is not None:
+                insort(order, new)
 
 
 def _kept(figures: Figures) -> _Kept:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from sendledger.edges.api import answers
+from sendledger.edges.api.answers import Answer
 from sendledger.edges.api.desk import Desk, json
 
 router = APIRouter(tags=["probes"])
 
 
-@router.get("/livez", response_model=answers.Live)
+class Live(Answer):
+    """The event loop turns."""
+
+    live: Literal[True]
+
+
+class Ready(Answer):
+    """Whether every role of this instance does its work, and which do not."""
+
+    ready: bool
+    waiting_for: list[str]
+
+
+@router.get("/livez", response_model=Live)
 async def livez() -> Response:
     """200 as long as the event loop turns."""
     return json({"live": True})
 
 
-@router.get(
-    "/readyz", response_model=answers.Ready, responses={503: {"model": answers.Ready, "description": "Not yet"}}
-)
+@router.get("/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "Not yet"}})
 async def readyz(request: Request) -> Response:
     """200 once the API has read its topics to their ends, and every other role of this instance is ready too."""
     desk: Desk = request.app.state.desk
