@@ -73,6 +73,10 @@ bench-restart: setup ## How long the numbers stand still when a worker dies; the
 bench-scale: setup ## The fold's cost as its state grows, and a plot; the last line is JSON (ARGS="--millions 1,2")
 	@$(BIN)/python -m tests.bench.bench_scale --plot tests/bench/scale.svg $(ARGS)
 
+.PHONY: bench-api
+bench-api: setup ## Reading 10,000 campaigns, and 200 open streams; the last line is JSON (ARGS="--seconds 60")
+	@$(BIN)/python -m tests.bench.bench_api $(ARGS)
+
 .PHONY: bench-fold
 bench-fold: setup ## Measure the fold beside Kafka Streams, Quix Streams, Bytewax and stock Faust; the last line is JSON
 	@infra/setup_bench.sh

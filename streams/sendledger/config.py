@@ -130,6 +130,7 @@ class Settings(_Given):
     recipient_pepper: Pepper | None = None
     postback_tokens: PostbackTokens = ()
     api_tokens: ApiTokens = ()
+    api_rate_limit: Annotated[float, Field(ge=0)] = 100.0  # requests/s of one token; 0 = no limit
 
     # addresses
     host: str = "127.0.0.1"

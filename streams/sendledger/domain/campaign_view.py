@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -26,16 +27,25 @@ def campaign_view(
     policy: Policy = DEFAULT,
 ) -> Json:
     """All fields of DESIGN §8. `state` None: registered, and nothing of it folded yet (its counts are 0)."""
-    numbers = numbers_of(state, now, policy)
-    orders = control.campaign(campaign_id)
+    return whole_view(campaign_id, state, numbers_of(state, now, policy), control, gaps, policy=policy)
+
+
+def whole_view(
+    campaign_id: str,
+    state: CampaignState | None,
+    numbers: Numbers,
+    control: Control,
+    gaps: Sequence[ReceiverAway],
+    *,
+    policy: Policy,
+) -> Json:
+    """The same from the numbers as the policy counts them."""
+    figures, now = figures_of(numbers), numbers.now
     return {
-        "campaign_id": campaign_id,
-        "name": orders.name,
-        "campaign_ref": orders.ref,
-        "as_of": (now if state is None else state.as_of).isoformat(),
+        **_name(campaign_id, state, control, now),
         "policy": policy,
-        **_standing(campaign_id, numbers, control),
-        "counts": numbers.counts(),
+        **standing(campaign_id, figures, control),
+        "counts": figures.counts,
         "quality": numbers.quality(),
         "error_codes": numbers.named("e"),
         "throttled_codes": numbers.named("t"),
@@ -43,7 +53,7 @@ def campaign_view(
         "details": numbers.named("d"),
         "by_operator": numbers.by_operator(),
         "latency_seconds": numbers.latency(),
-        "rates": numbers.rates(),
+        "rates": figures.rates,
         "series": numbers.points(),
         "receiver_gaps": _gaps(gaps, orders.registered),
         "imbalance": numbers.imbalance(),
@@ -69,20 +79,74 @@ def numbers_of(state: CampaignState | None, now: datetime, policy: Policy = DEFA
     return Numbers(under(state.counters, policy), series, state.orphans, now)
 
 
-def _standing(campaign_id: str, numbers: Numbers, control: Control) -> Json:
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of a campaign's numbers those that lists show, and those that its state depends on.
+
+    `unsent`: queued or attempting; `young_open`: may still get a receipt in time; `starts`: when the first message may
+    go, if all wait for that; `until`: when these become others though nothing happens (None: never).
+    """
+
+    requested: int
+    queued: int
+    unsent: int
+    young_open: int
+    starts: datetime | None
+    counts: Any
+    rates: Any
+    until: datetime | None
+
+
+def figures_of(numbers: Numbers) -> Figures:
+    """What a list shows of these numbers: computed once a change, and once an hour while messages grow old."""
+    get = numbers.main.get
+    queued = get("b:queued", 0)
+    return Figures(
+        requested=get("requested", 0),
+        queued=queued,
+        unsent=queued + get("b:attempting", 0),
+        young_open=numbers.young_open(),
+        starts=numbers.next_start(),
+        counts=numbers.counts(),
+        rates=numbers.rates(),
+        until=numbers.stands_until(),
+    )
+
+
+def campaign_summary(
+    campaign_id: str, state: CampaignState | None, figures: Figures, control: Control, now: datetime
+) -> Json:
+    """A campaign as lists show it: the same names and values as in `campaign_view`, fewer of them."""
+    return {
+        **_name(campaign_id, state, control, now),
+        **standing(campaign_id, figures, control),
+        "counts": figures.counts,
+        "rates": figures.rates,
+    }
+
+
+def _name(campaign_id: str, state: CampaignState | None, control: Control, now: datetime) -> Json:
+    orders = control.campaign(campaign_id)
+    return {
+        "campaign_id": campaign_id,
+        "name": orders.name,
+        "campaign_ref": orders.ref,
+        "as_of": (now if state is None else state.as_of).isoformat(),
+    }
+
+
+def standing(campaign_id: str, figures: Figures, control: Control) -> Json:
+    """`state`, and why, since when and by whom: of orders and numbers the first that holds, from the top."""
     orders, account = control.campaign(campaign_id), control.account
-    unsent = numbers.main.get("b:queued", 0) + numbers.main.get("b:attempting", 0)
-    requested = numbers.main.get("requested", 0)
     if orders.cancelled is not None:
         return _because("cancelled", orders.cancelled)
-    if requested and not unsent:
-        return _because("finished" if numbers.young_open() else "closed", None)
+    if figures.requested and not figures.unsent:
+        return _because("finished" if figures.young_open else "closed", None)
     paused = orders.paused or account.paused
     if paused is not None:
         return _because("halted" if paused.automatic else "paused", paused)
-    start = numbers.next_start()
-    if start is not None and numbers.main.get("b:queued", 0) == requested:
-        return {**_because("scheduled", orders.registered), "state_reason": f"starts at {start.isoformat()}"}
+    if figures.starts is not None and figures.queued == figures.requested:
+        return {**_because("scheduled", orders.registered), "state_reason": f"starts at {figures.starts.isoformat()}"}
     return _because("running", orders.resumed or orders.registered)
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from sendledger.domain.contribution import HOUR, RECEIPT_DEADLINE, SECOND, STAGES, bin_seconds
@@ -32,16 +33,30 @@ class Numbers:
     def _hour_now(self) -> int:
         return int(self.now.timestamp()) * SECOND // HOUR
 
-    def _by_hour(self, what: str, older_than: int) -> int:
-        """Messages sent more than `older_than` whole hours ago."""
-        total = 0
+    @cached_property
+    def _hours(self) -> dict[str, dict[int, int]]:
+        """What is counted by the hour of sending: `open`, `carrier`, `delivered` → epoch hour → messages."""
+        found: dict[str, dict[int, int]] = {"open": {}, "carrier": {}, "delivered": {}}
         for counters in self.series.values():
             for name, count in counters.items():
-                _, _, counter = name.partition("/")
-                kind, _, hour = counter.partition(":")
-                if kind == what and int(hour) < self._hour_now - older_than:
-                    total += count
-        return total
+                kind, _, hour = name.partition("/")[2].partition(":")
+                if (hours := found.get(kind)) is not None:
+                    hours[int(hour)] = hours.get(int(hour), 0) + count
+        return found
+
+    def _by_hour(self, what: str, older_than: int) -> int:
+        """Messages sent more than `older_than` whole hours ago."""
+        before = self._hour_now - older_than
+        return sum(count for hour, count in self._hours[what].items() if hour < before)
+
+    def stands_until(self) -> datetime | None:
+        """When these numbers become others though nothing happens, as messages grow old; None: never."""
+        ages = (("open", -1), ("open", DEADLINE_HOURS), ("carrier", MATURE_HOURS), ("delivered", MATURE_HOURS))
+        turns = [hour + age + 1 for what, age in ages for hour in self._hours[what]]
+        hour = min((turn for turn in turns if turn > self._hour_now), default=None)
+        moments = [] if hour is None else [_EPOCH + timedelta(hours=hour)]
+        start = self.next_start()
+        return min([*moments, *([] if start is None else [start])], default=None)
 
     def counts(self) -> Json:
         """`requested`, each bucket, and `unknown`: the open messages that are older than the deadline."""

@@ -20,6 +20,7 @@ from sendledger.edges.audit import audit_entry
 from sendledger.edges.campaigns_log import PLACE, CampaignsLog
 from sendledger.edges.message_index import Indexed, MessageIndex
 from sendledger.edges.tail import Tail
+from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.decisions import RecipientSuppressed
 from sendledger_schemas.envelope import Event, UnreadableEvent, decode
 from sendledger_schemas.postbacks import ReceiverAway
@@ -53,6 +54,14 @@ class _Head(msgspec.Struct):
     fold_version: int
     version: int
     otherwise: dict[str, _Otherwise] | None = None
+    error_code: str | None = None
+    detail: str | None = None
+    doubt_reason: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in its bucket: the code of its refusal, what its receipt says, or why it is in doubt."""
+        return {"rejected": self.error_code, "undelivered": self.detail, "in_doubt": self.doubt_reason}.get(self.bucket)
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -64,7 +73,11 @@ def places(topics: Sequence[str], partitions: int) -> list[Any]:
 
 
 class View:
-    """The state of everything the API shows. `changes` grows with each record that is read, except message states."""
+    """The state of everything the API shows. `changes` grows with each record that is read, except message states.
+
+    `changed`: campaign → `changes` when it last became another, the latest at the end. `account_changed`,
+    `gaps_changed`: the same for the account's orders and the receiver's gaps.
+    """
 
     def __init__(self, index: MessageIndex) -> None:
         self.index = index
@@ -73,6 +86,9 @@ class View:
         self.suppressions: dict[str, Event] = {}
         self.gaps: list[ReceiverAway] = []
         self.changes = 0
+        self.changed: dict[str, int] = {}
+        self.account_changed = 0
+        self.gaps_changed = 0
         self._audit: list[tuple[str, str, str | None, str]] = []
         self._take: dict[str, Callable[[ConsumerRecord[Any, Any]], None]] = {
             CAMPAIGNS: lambda record: self.campaigns.take(record.offset, record.value),
@@ -85,8 +101,8 @@ class View:
     async def apply(self, records: Records) -> None:
         """Take records of the quick topics."""
         for record in records:
+            self.changes += 1
             self._take[record.topic](record)
-        self.changes += len(records)
         if self._audit:
             entries, self._audit = self._audit, []
             await asyncio.to_thread(self.index.add_audit, entries)
@@ -111,12 +127,22 @@ class View:
         self.index.put(states, gone=gone)
 
     def _hear(self, offset: int, event: Event) -> None:
+        campaign_id = getattr(event.data, "campaign_id", ACCOUNT)
+        if campaign_id == ACCOUNT:
+            self.account_changed = self.changes
+        else:
+            self._mark(campaign_id)
         self._audit.append(audit_entry(event, topic=CAMPAIGNS, partition=PLACE.partition, offset=offset))
+
+    def _mark(self, campaign_id: str) -> None:
+        self.changed.pop(campaign_id, None)
+        self.changed[campaign_id] = self.changes
 
     def _campaign_state(self, record: ConsumerRecord[Any, Any]) -> None:
         key = (record.key or b"").decode("utf-8", "replace")
         if record.value is None:
             self.states.pop(key, None)
+            self._mark(key)
             return
         try:
             state = CampaignState.model_validate_json(record.value)
@@ -126,6 +152,7 @@ class View:
         known = self.states.get(state.campaign_id)
         if known is None or rank(state) >= rank(known):
             self.states[state.campaign_id] = state
+            self._mark(state.campaign_id)
 
     def _suppression(self, record: ConsumerRecord[Any, Any]) -> None:
         key = (record.key or b"").decode("utf-8", "replace")
@@ -137,6 +164,7 @@ class View:
     def _receiver(self, record: ConsumerRecord[Any, Any]) -> None:
         if (event := _event(record)) is not None and isinstance(event.data, ReceiverAway):
             self.gaps.append(event.data)
+            self.gaps_changed = self.changes
 
     def _decision(self, record: ConsumerRecord[Any, Any]) -> None:
         if (event := _event(record)) is not None:
@@ -147,7 +175,16 @@ class View:
 def _indexed(head: _Head, document: bytes) -> Indexed:
     said = {policy: other.bucket for policy, other in (head.otherwise or {}).items()}
     others = {policy: bucket for policy, bucket in said.items() if bucket != head.bucket}
-    return Indexed(head.message_id, head.campaign_id, head.bucket, head.fold_version, head.version, document, others)
+    return Indexed(
+        head.message_id,
+        head.campaign_id,
+        head.bucket,
+        head.fold_version,
+        head.version,
+        document,
+        others,
+        reason=head.reason,
+    )
 
 
 def tails(view: View, quick: AIOKafkaConsumer, states: AIOKafkaConsumer, *, partitions: int) -> tuple[Tail, Tail]:

@@ -24,6 +24,7 @@ from sendledger.edges.view import View, tails
 from sendledger.life import Life
 from tests.support.api import TOKENS
 from tests.support.pasts import Folds
+from tests.unit.api.filled import Filled
 
 NOWHERE = KafkaSettings(bootstrap_servers="127.0.0.1:1")
 PEPPER = b"a pepper"
@@ -69,3 +70,9 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     index.close()
     for client in (writer, *readers):
         await client.stop()
+
+
+@pytest.fixture
+def filled(bench: Bench) -> Filled:
+    """A bench to write on."""
+    return Filled(bench)

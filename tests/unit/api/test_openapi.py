@@ -63,9 +63,29 @@ async def test_the_body_of_a_submission_is_described(bench: Bench) -> None:
 
 
 async def test_every_route_under_v1_needs_a_bearer_and_tells_of_problems(bench: Bench) -> None:
-    """A generated client knows that it needs a token and what an error looks like."""
-    for path, methods in (await description(bench))["paths"].items():
+    """A generated client knows that it needs a token and what each error looks like."""
+    document = await description(bench)
+    assert "ProblemBody" in document["components"]["schemas"]
+    for path, methods in document["paths"].items():
         if path.startswith("/v1/"):
-            for method in methods.values():
+            for name, method in methods.items():
                 assert method["security"] == [{"HTTPBearer": []}], path
-                assert "application/problem+json" in method["responses"]["default"]["content"], path
+                found = {int(status) for status in method["responses"] if int(status) >= 400}
+                with_a_body = {408, 413, 415} if "requestBody" in method else set()
+                assert found >= {401, 403, 422, 429, 500, 503} | with_a_body, (name, path)
+                for status in found:
+                    assert set(method["responses"][str(status)]["content"]) == {"application/problem+json"}, path
+                assert "Retry-After" in method["responses"]["429"]["headers"]
+
+
+async def test_what_can_be_polled_has_a_tag(bench: Bench) -> None:
+    """Every GET of JSON tells its ETag, that it takes If-None-Match, and that 304 may come."""
+    tagged = 0
+    for path, methods in (await description(bench))["paths"].items():
+        told = methods.get("get", {"responses": {}})
+        if path.startswith("/v1/") and "application/json" in told["responses"].get("200", {}).get("content", {}):
+            tagged += 1
+            assert "304" in told["responses"], path
+            assert "ETag" in told["responses"]["200"]["headers"], path
+            assert [each["name"] for each in told["parameters"] if each["in"] == "header"] == ["If-None-Match"], path
+    assert tagged >= 6

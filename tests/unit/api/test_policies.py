@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
-from tests.unit.api.conftest import Bench
-from tests.unit.api.test_reading import Filled
-
-
-@pytest.fixture
-def filled(bench: Bench) -> Filled:
-    """A bench to write on."""
-    return Filled(bench)
+from tests.unit.api.filled import Filled
 
 
 async def test_numbers_and_messages_under_another_policy(filled: Filled) -> None:

@@ -31,6 +31,9 @@ PROBLEMS = [
     ("GET", f"/v1/campaigns?cursor={CANARY}", {}, b"", 422, "invalid"),
     ("GET", "/v1/campaigns?cursor=W10", {}, b"", 422, "invalid"),
     ("GET", "/v1/suppressions?cursor=%FF", {}, b"", 422, "invalid"),
+    ("GET", "/v1/campaigns?cursor=WyJvbGRlc3QiLCAxLCAiYSJd", {}, b"", 422, "invalid"),  # of another sort
+    ("GET", f"/v1/campaigns?state={CANARY}", {}, b"", 422, "invalid"),
+    ("GET", f"/v1/campaigns?sort={CANARY}", {}, b"", 422, "invalid"),
     ("GET", f"/v1/campaigns/_none?at={CANARY}", {}, b"", 422, "invalid"),
     ("GET", f"/v1/campaigns/_none?at=-1h&clock={CANARY}", {}, b"", 422, "invalid"),
     ("GET", f"/v1/campaigns/_none?policy={CANARY}", {}, b"", 422, "invalid"),
@@ -48,10 +51,13 @@ PROBLEMS = [
     ("POST", POST, {"content-type": "multipart/form-data"}, CANARY.encode(), 400, "unreadable-form"),
     ("POST", POST, {"content-type": "multipart/form-data; boundary=x"}, CANARY.encode(), 400, "unreadable-form"),
     ("POST", POST, {"content-type": "multipart/form-data; boundary=x"}, b"--x--\r\n", 422, "invalid"),
+    ("POST", "/v1/suppressions", {}, b'{"to": "%s"}' % CANARY.encode(), 415, "unsupported-media-type"),
+    ("POST", "/v1/account/pause", {"content-type": "text/plain"}, CANARY.encode(), 415, "unsupported-media-type"),
     ("POST", "/v1/suppressions", JSON, b'{"to": "%sx"}' % CANARY.encode(), 422, "invalid"),
     ("POST", "/v1/suppressions", JSON, b'{"to": %s}' % CANARY.encode(), 422, "invalid"),
     ("POST", "/v1/suppressions", JSON, b'{"%s": 1, "to": "1"}' % CANARY.encode(), 422, "invalid"),
     ("POST", "/v1/suppressions", JSON, b"%s{" % CANARY.encode(), 422, "invalid"),
+    ("POST", "/v1/suppressions", JSON, b"\xff" + CANARY.encode(), 422, "invalid"),
     ("DELETE", "/v1/suppressions", JSON, b'{"to": "%s"}' % CANARY.encode(), 404, "not-found"),
     ("DELETE", "/v1/suppressions", JSON, b"{}", 422, "invalid"),
     ("POST", "/v1/account/rate", JSON, b'{"per_second": 0}', 422, "invalid"),
@@ -75,8 +81,8 @@ async def test_each_error_is_a_problem(
 
 async def test_a_method_that_is_not_allowed_tells_which_are(bench: Bench) -> None:
     """405 comes with Allow, as HTTP demands."""
-    answer = await ask(bench.app, "PUT", "/v1/campaigns", token=READ)
-    assert answer.headers["allow"] == "GET"
+    for path, allowed in (("/v1/campaigns", "GET"), ("/v1/suppressions", "DELETE, GET, POST")):
+        assert (await ask(bench.app, "PUT", path, token=READ)).headers["allow"] == allowed
 
 
 TOO_LARGE = [(POST, LARGEST_SUBMISSION), ("/v1/suppressions", LARGEST_ORDER), ("/v1/account/pause", LARGEST_ORDER)]
@@ -104,8 +110,8 @@ async def test_an_error_of_our_own_gives_nothing_away(bench: Bench, monkeypatch:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError(f"cannot handle {CANARY}")
 
-    monkeypatch.setattr("sendledger.edges.api.campaigns.campaign_view", broken)
-    monkeypatch.setattr(bench.desk.view, "states", {"spring": None})
+    monkeypatch.setattr("sendledger.edges.api.board.whole_view", broken)
+    monkeypatch.setattr(bench.desk.view, "states", {"spring": campaign_state("spring")})
     with structlog.testing.capture_logs() as logged:
         answer = await ask(bench.app, "GET", "/v1/campaigns/spring", token=READ)
     assert (answer.status, answer.kind) == (500, "internal")

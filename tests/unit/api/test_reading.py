@@ -5,85 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import pytest
 
-from sendledger.edges.api.stream import Snapshots
 from sendledger_schemas.campaigns import CampaignCancelled, CampaignPaused
 from sendledger_schemas.decisions import DoubtResolved, RecipientSuppressed
-from sendledger_schemas.envelope import encode, event
-from sendledger_schemas.registry import Data
 from sendledger_schemas.states import BUCKETS
 from sendledger_schemas.topics import CAMPAIGN_STATE, CAMPAIGNS, DECISIONS, MESSAGE_STATE, RECEIVERS, SUPPRESSIONS
-from tests.support.api import ADMIN, READ, Answer
-from tests.support.states import NOW, campaign_state, message_state, registration
+from tests.support.api import ADMIN
+from tests.support.states import NOW, message_state
 from tests.unit.api.asgi import ask
-from tests.unit.api.conftest import Bench
+from tests.unit.api.filled import Filled, Record
 
 PROMISED = {
     "campaign_id", "as_of", "state", "state_reason", "state_since", "state_by", "counts", "quality", "error_codes",
     "details", "by_operator", "latency_seconds", "rates", "series", "receiver_gaps",
 }  # fmt: skip
-
-
-@dataclass
-class Record:
-    """What the view takes of a record."""
-
-    topic: str
-    offset: int
-    value: bytes | None
-    key: bytes = b""
-    partition: int = 0
-
-
-class Filled:
-    """The bench, with a log that a test writes on."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self._offset = 0
-
-    async def ordered(self, *data: Data, topic: str = CAMPAIGNS, key: str = "") -> None:
-        """Events, each a minute after the one before."""
-        for each in data:
-            at = NOW + timedelta(minutes=self._offset)
-            happened = event(each, id=f"e{self._offset}", source="test", time=at)
-            await self.raw(topic, encode(happened), key)
-
-    async def raw(self, topic: str, value: bytes | None, key: str = "") -> None:
-        """One record of a quick topic."""
-        await self.bench.desk.view.apply([Record(topic, self._offset, value, key.encode())])
-        self._offset += 1
-
-    async def registered(self, *campaigns: str) -> None:
-        """Campaigns, in this order."""
-        for campaign in campaigns:
-            await self.raw(CAMPAIGNS, encode(registration(campaign)), campaign)
-
-    async def numbers(self, campaign: str, requested: int, **over: Any) -> None:
-        """A record of the merge."""
-        state = campaign_state(campaign, requested, **over)
-        await self.raw(CAMPAIGN_STATE, state.model_dump_json().encode(), campaign)
-
-    async def messages(self, *ids: str, **over: Any) -> None:
-        """Records of the fold."""
-        states = [message_state(each, **over) for each in ids]
-        records = [Record(MESSAGE_STATE, 0, state.model_dump_json().encode()) for state in states]
-        await self.bench.desk.view.apply_states(records)
-
-    async def get(self, path: str) -> Answer:
-        """What a reader gets."""
-        return await ask(self.bench.app, "GET", path, token=READ)
-
-
-@pytest.fixture
-def filled(bench: Bench) -> Filled:
-    """A bench to write on."""
-    return Filled(bench)
 
 
 async def test_a_campaign_is_there_from_its_registration_on(filled: Filled) -> None:
@@ -154,6 +92,24 @@ async def test_messages_by_bucket_are_masked(filled: Filled) -> None:
         ("b", "***888", "E110"),
     ]
     assert page["next_cursor"] is None
+
+
+async def test_messages_by_reason(filled: Filled) -> None:
+    """Error code, detail of a receipt, or reason of a doubt: what the campaign's numbers name can be looked at."""
+    await filled.registered("spring")
+    await filled.messages("a", "c", bucket="rejected", error_code="E110")
+    await filled.messages("b", bucket="undelivered", detail="expired")
+    await filled.messages("d", bucket="in_doubt", final=False, doubt_reason="timeout")
+    await filled.messages("e", error_code="E110")  # delivered: an earlier call's code is not why it is there
+    path = "/v1/campaigns/spring/messages?reason="
+    found = {}
+    for query in ("E110", "expired", "timeout", "E110&bucket=undelivered", "E999"):
+        found[query] = "".join(item["message_id"] for item in (await filled.get(path + query)).json["items"])
+    assert found == {"E110": "ac", "expired": "b", "timeout": "d", "E110&bucket=undelivered": "", "E999": ""}
+    first = (await filled.get(f"{path}E110&limit=1")).json
+    second = (await filled.get(f"{path}E110&limit=1&cursor={first['next_cursor']}")).json
+    assert [page["items"][0]["message_id"] for page in (first, second)] == ["a", "c"]
+    assert (await filled.get(f"{path}E110&policy=last-final")).status == 422
 
 
 async def test_messages_are_paged(filled: Filled) -> None:
@@ -280,21 +236,3 @@ async def test_a_cancelled_campaign_takes_no_order_but_cancel(filled: Filled) ->
     for order, status in (("pause", 409), ("resume", 409), ("cancel", 200)):
         answer = await ask(filled.bench.app, "POST", f"/v1/campaigns/spring/{order}", token=ADMIN)
         assert answer.status == status, order
-
-
-async def test_a_snapshot_is_made_once_for_all_who_listen(filled: Filled) -> None:
-    """The same changes give the same id and the same bytes, made once; something new gives a new id."""
-    now = 100.0
-    await filled.registered("spring")
-    snapshots = Snapshots(filled.bench.desk, lambda: now)
-    first = snapshots.latest(None)
-    assert snapshots.latest(None)[1] is first[1]
-    await filled.numbers("spring", 5)
-    assert snapshots.latest(None)[0] == first[0]  # a snapshot a second at most
-    now += 1
-    name, data = snapshots.latest(None)
-    assert name != first[0]
-    head, kind, content, *_ = data.decode().split("\n")
-    assert (head, kind) == (f"id: {name}", "event: campaigns")
-    assert json.loads(content.removeprefix("data: "))[0]["counts"]["requested"] == 5
-    assert b"event: campaign\n" in snapshots.latest("spring")[1]

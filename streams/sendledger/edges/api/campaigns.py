@@ -7,14 +7,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+import orjson
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sendledger.domain.campaign_view import campaign_view
+from sendledger.domain.campaign_list import Place, Sort, State, Wanted
 from sendledger.domain.moments import Clock, Wrong, moment_of
 from sendledger.domain.partial import NO_CAMPAIGN
 from sendledger.domain.policies import DEFAULT
-from sendledger.domain.settled import Policy
+from sendledger.edges.api import answers
 from sendledger.edges.api.auth import Admin, Caller, Reader, Submitter
 from sendledger.edges.api.desk import (
     CursorParameter,
@@ -27,7 +28,7 @@ from sendledger.edges.api.desk import (
     json,
     place_of,
 )
-from sendledger.edges.api.problems import RESPONSES, Problem, not_found
+from sendledger.edges.api.problems import RESPONSES, Problem, also, not_found
 from sendledger.edges.past import Asked
 from sendledger.edges.under_way import Flights, Unread
 from sendledger_schemas.campaigns import ACCOUNT, FASTEST
@@ -35,18 +36,8 @@ from sendledger_schemas.topics import CAMPAIGNS
 
 router = APIRouter(responses=RESPONSES)
 
-_SUMMARY = (
-    "campaign_id",
-    "name",
-    "campaign_ref",
-    "as_of",
-    "state",
-    "state_reason",
-    "state_since",
-    "state_by",
-    "counts",
-    "rates",
-)
+_ORDER: dict[str, Any] = {"tags": ["orders"], "response_model": answers.CampaignSummary, "responses": also(404, 409)}
+_ACCOUNT: dict[str, Any] = {"tags": ["account"], "response_model": answers.Account}
 
 
 class OrderBody(BaseModel):
@@ -75,6 +66,23 @@ ClockParameter = Annotated[
 ]
 
 
+def _wanted(
+    state: Annotated[list[State] | None, Query(description="Only campaigns in one of these states")] = None,
+    text: Annotated[str, Query(alias="q", max_length=128, description="In id, name or CAMPAIGNREF, in any case")] = "",
+    sort: Annotated[
+        Sort,
+        Query(
+            description="`newest`, `oldest`: by registration. `name`: by id. `requested`, `pending`, `in_doubt`, "
+            "`failed`: the greatest first. `delivery`: the lowest share of delivered among those settled first"
+        ),
+    ] = "newest",
+) -> Wanted:
+    return Wanted(frozenset(state or ()), text, sort)
+
+
+WantedParameters = Annotated[Wanted, Depends(_wanted)]
+
+
 class RateBody(BaseModel):
     """Messages a second for the account."""
 
@@ -83,44 +91,34 @@ class RateBody(BaseModel):
     per_second: float = Field(gt=0, le=FASTEST, allow_inf_nan=False)
 
 
-def view_of(desk: Desk, campaign_id: str, policy: Policy = DEFAULT) -> dict[str, Any]:
-    """A campaign with all its fields."""
-    view = desk.view
-    state, now = view.states.get(campaign_id), datetime.now(UTC)
-    return campaign_view(campaign_id, state, view.campaigns.control, view.gaps, now, policy=policy)
+@router.get("/v1/campaigns", tags=["campaigns"], response_model=answers.CampaignPage)
+async def campaigns(
+    desk: TheDesk,
+    _caller: Reader,
+    wanted: WantedParameters,
+    limit: Limit = 100,
+    cursor_: CursorParameter = None,
+) -> Response:
+    """Campaigns: state, counts and rates of each, the latest first unless another sort is asked for.
+
+    A cursor belongs to its sort. By registration or name a reader meets each campaign once, also while others are
+    registered; by a number, campaigns that change between two pages may move.
+    """
+    cards, following = desk.board.page(wanted, _behind(cursor_, wanted.sort), limit)
+    next_cursor = None if following is None else cursor(wanted.sort, *following)
+    return json({"items": [orjson.Fragment(card.json) for card in cards], "next_cursor": next_cursor})
 
 
-def summary_of(desk: Desk, campaign_id: str) -> dict[str, Any]:
-    """A campaign as the list shows it."""
-    full = view_of(desk, campaign_id)
-    return {name: full[name] for name in _SUMMARY}
+def _behind(text: str | None, sort: Sort) -> Place | None:
+    place = place_of(text, str, (int, float), str)
+    if place is not None and place[0] != sort:
+        raise Problem(422, "invalid", "the request does not fit", errors=[("cursor", "a cursor of another sort")])
+    return None if place is None else (place[1], place[2])
 
 
-def listed(desk: Desk) -> list[tuple[int, str]]:
-    """(offset of the registration, id) of all campaigns, the latest first; reserved ones are not listed."""
-    control = desk.view.campaigns.control
-    places = {
-        name: orders.registered.offset for name, orders in control.campaigns.items() if orders.registered is not None
-    }
-    unregistered = {name: -1 for name in desk.view.states if name not in places and not name.startswith("_")}
-    return sorted(((offset, name) for name, offset in {**unregistered, **places}.items()), reverse=True)
-
-
-@router.get("/v1/campaigns", tags=["campaigns"])
-async def campaigns(desk: TheDesk, _caller: Reader, limit: Limit = 100, cursor_: CursorParameter = None) -> Response:
-    """Campaigns, the latest first: state, counts and rates of each."""
-    return list_answer(desk, limit, cursor_)
-
-
-def list_answer(desk: Desk, limit: int, after: str | None) -> Response:
-    """One page of the list."""
-    place = place_of(after, int, str)
-    found = [entry for entry in listed(desk) if place is None or entry < (place[0], place[1])]
-    items = [summary_of(desk, name) for _, name in found[:limit]]
-    return json({"items": items, "next_cursor": cursor(*found[limit - 1]) if len(found) > limit else None})
-
-
-@router.get("/v1/campaigns/{campaign_id}", tags=["campaigns"])
+@router.get(
+    "/v1/campaigns/{campaign_id}", tags=["campaigns"], response_model=answers.Campaign, responses=also(404, 410)
+)
 async def campaign(
     desk: TheDesk,
     _caller: Reader,
@@ -137,7 +135,7 @@ async def campaign(
     if at is None:
         if clock is not None:
             raise Problem(422, "invalid", "the request does not fit", errors=[("clock", "needs `at`")])
-        return json(view_of(desk, campaign_id, policy))
+        return json(desk.board.whole(campaign_id, policy))
     moment = moment_of(at, datetime.now(UTC))
     if isinstance(moment, Wrong):
         raise Problem(422, "invalid", "the request does not fit", errors=[("at", moment.reason)])
@@ -147,19 +145,19 @@ async def campaign(
     return json(past.view(policy))
 
 
-@router.post("/v1/campaigns/{campaign_id}/pause", tags=["orders"])
+@router.post("/v1/campaigns/{campaign_id}/pause", **_ORDER)
 async def pause(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, body: Why = None) -> Response:
     """Attempt nothing new of this campaign until a resume. Calls in flight end."""
     return await _ordered(desk, campaign_id, desk.orders.pause, caller, body)
 
 
-@router.post("/v1/campaigns/{campaign_id}/resume", tags=["orders"])
+@router.post("/v1/campaigns/{campaign_id}/resume", **_ORDER)
 async def resume(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, body: Why = None) -> Response:
     """Lift every pause of this campaign."""
     return await _ordered(desk, campaign_id, desk.orders.resume, caller, body)
 
 
-@router.post("/v1/campaigns/{campaign_id}/cancel", tags=["orders"])
+@router.post("/v1/campaigns/{campaign_id}/cancel", **{**_ORDER, "response_model": answers.CancelledCampaign})
 async def cancel(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, body: Why = None) -> Response:
     """Withhold for ever what was not attempted.
 
@@ -178,27 +176,27 @@ async def cancel(desk: TheDesk, caller: Submitter, campaign_id: KnownCampaign, b
 
 
 def _cancelled(desk: Desk, campaign_id: str, found: Flights | Unread) -> Response:
-    told = {**summary_of(desk, campaign_id), "state": "cancelled"}
+    told = {**desk.board.summary(campaign_id), "state": "cancelled"}
     if isinstance(found, Unread):
         return json({**told, "in_flight": None, "in_flight_reason": found.reason})
     return json({**told, "in_flight": found.beside(told["counts"]["attempting"]).shown(), "in_flight_reason": None})
 
 
-@router.post("/v1/account/pause", tags=["account"])
+@router.post("/v1/account/pause", **_ACCOUNT)
 async def pause_account(desk: TheDesk, caller: Admin, body: Why = None) -> Response:
     """Attempt nothing new at all until a resume."""
     offset = await desk.orders.pause(ACCOUNT, by=caller.by, reason=body.reason if body else "")
     return await _account(desk, offset)
 
 
-@router.post("/v1/account/resume", tags=["account"])
+@router.post("/v1/account/resume", **_ACCOUNT)
 async def resume_account(desk: TheDesk, caller: Admin, body: Why = None) -> Response:
     """Lift the account's pauses; campaigns that are paused themselves stay so."""
     offset = await desk.orders.resume(ACCOUNT, by=caller.by, reason=body.reason if body else "")
     return await _account(desk, offset)
 
 
-@router.post("/v1/account/rate", tags=["account"])
+@router.post("/v1/account/rate", **_ACCOUNT)
 async def rate(desk: TheDesk, caller: Admin, body: RateBody) -> Response:
     """Set the pace of the account."""
     return await _account(desk, await desk.orders.rate(body.per_second, by=caller.by))
@@ -209,7 +207,7 @@ Give = Callable[..., Awaitable[int]]
 
 async def _ordered(desk: Desk, campaign_id: str, give: Give, caller: Caller, body: OrderBody | None) -> Response:
     await _order(desk, campaign_id, give, caller, body)
-    return json(summary_of(desk, campaign_id))
+    return json(desk.board.summary(campaign_id))
 
 
 async def _order(desk: Desk, campaign_id: str, give: Give, caller: Caller, body: OrderBody | None) -> None:

@@ -14,6 +14,7 @@ from fastapi import Depends, Path, Query, Request, Response
 
 from sendledger.config import KafkaSettings
 from sendledger.domain.settled import Policy
+from sendledger.edges.api.board import Board
 from sendledger.edges.api.pasts import Pasts
 from sendledger.edges.api.problems import Problem, not_found
 from sendledger.edges.intake import Intake
@@ -45,6 +46,12 @@ class Desk:
     """Looks what is in flight when something is ordered."""
     timelines: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     """Each timeline reads partitions of the log: so many at once."""
+    board: Board = field(init=False)
+    """The campaigns as readers see them."""
+
+    def __post_init__(self) -> None:
+        """A board for the view."""
+        object.__setattr__(self, "board", Board(self.view))
 
     async def seen(self, topic: str, offset: int) -> None:
         """Return once the view has what was written there, so that the next answer shows it. Errors: TimeoutError."""
@@ -84,16 +91,17 @@ KnownCampaign = Annotated[str, Depends(known_campaign)]
 
 
 def json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer."""
-    return Response(orjson.dumps(content), status, headers, "application/json")
+    """A JSON answer; bytes are JSON already."""
+    body = content if isinstance(content, bytes) else orjson.dumps(content)
+    return Response(body, status, headers, "application/json")
 
 
-def cursor(*place: str | int) -> str:
+def cursor(*place: str | float) -> str:
     """A place in a list, as text that nobody should read anything into."""
     return base64.urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
 
 
-def place_of(cursor_text: str | None, *types: type) -> list[Any] | None:
+def place_of(cursor_text: str | None, *types: type | tuple[type, ...]) -> list[Any] | None:
     """What `cursor` was made of; None without one. Errors: 422 for one that is not ours."""
     if cursor_text is None:
         return None
@@ -101,6 +109,6 @@ def place_of(cursor_text: str | None, *types: type) -> list[Any] | None:
         place = orjson.loads(base64.urlsafe_b64decode(cursor_text + "=" * (-len(cursor_text) % 4)))
     except ValueError:
         place = None
-    if not isinstance(place, list) or [type(part) for part in place] != list(types):
+    if not isinstance(place, list) or len(place) != len(types) or not all(map(isinstance, place, types)):
         raise Problem(422, "invalid", "the request does not fit", errors=[("cursor", "not a cursor of this list")])
     return place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import structlog
@@ -15,6 +16,7 @@ log = structlog.get_logger()
 
 LARGEST_SUBMISSION = 32 * 1024 * 1024
 LARGEST_ORDER = 64 * 1024
+BODY_PAUSE = 20.0  # seconds between two pieces of a body
 _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -78,7 +80,7 @@ class Guard:
 
 
 class BodyLimit:
-    """Stops a body that is too large: before it is read if its length is told, else while it comes."""
+    """Stops a body that is too large: before it is read if its length is told, else as it comes. And one that stops."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -93,11 +95,18 @@ class BodyLimit:
         if not told.isdigit() or int(told) > limit:
             await _too_large(limit).answer()(scope, receive, send)
             return
-        read = 0
+        read, whole = 0, False
 
         async def receive_limited() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, whole
+            if whole:
+                return await receive()  # what comes now is that the client leaves: no matter when
+            try:
+                async with asyncio.timeout(BODY_PAUSE):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, headers={"Connection": "close"}) from None
+            whole = not message.get("more_body")
             read += len(message.get("body", b""))
             if read > limit:
                 raise HTTPException(413)

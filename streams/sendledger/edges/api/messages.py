@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from sendledger.domain.policies import DEFAULT
+from sendledger.edges.api import answers
 from sendledger.edges.api.auth import Reader, Submitter
 from sendledger.edges.api.desk import (
     CursorParameter,
@@ -26,7 +27,7 @@ from sendledger.edges.api.desk import (
     json,
     place_of,
 )
-from sendledger.edges.api.problems import RESPONSES, Problem, not_found
+from sendledger.edges.api.problems import RESPONSES, Problem, also, not_found
 from sendledger.edges.message_index import Page, Wanted
 from sendledger.edges.timeline import timeline
 from sendledger_schemas.decisions import Resolution
@@ -69,6 +70,23 @@ def _wanted(bucket: BucketParameter = None, policy: PolicyParameter = DEFAULT) -
     return Wanted(bucket, policy)
 
 
+def _with_reason(
+    wanted: Annotated[Wanted, Depends(_wanted)],
+    reason: Annotated[
+        str | None,
+        Query(
+            max_length=128,
+            description="Only messages for this reason: the error code of `rejected`, the detail of `undelivered`, "
+            "why they are `in_doubt`; with the policy `first-final`",
+        ),
+    ] = None,
+) -> Wanted:
+    if reason is not None and wanted.policy != DEFAULT:
+        fault = ("reason", f"only with the policy {DEFAULT}")
+        raise Problem(422, "invalid", "the request does not fit", errors=[fault])
+    return Wanted(wanted.bucket, wanted.policy, reason)
+
+
 WantedParameters = Annotated[Wanted, Depends(_wanted)]
 
 
@@ -88,12 +106,12 @@ def shown(document: bytes, policy: str = DEFAULT) -> dict[str, Any]:
     return {**{name: state.get(name) for name in _COLUMNS}, **settled, "to": f"***{state['to_last3']}"}
 
 
-@router.get("/v1/campaigns/{campaign_id}/messages")
+@router.get("/v1/campaigns/{campaign_id}/messages", response_model=answers.MessagePage, responses=also(404))
 async def messages(
     desk: TheDesk,
     _caller: Reader,
     campaign_id: KnownCampaign,
-    wanted: WantedParameters,
+    wanted: Annotated[Wanted, Depends(_with_reason)],
     limit: Limit = 100,
     cursor_: CursorParameter = None,
 ) -> Response:
@@ -105,7 +123,14 @@ async def messages(
     return json({"items": [shown(document, wanted.policy) for document in page.items], "next_cursor": following})
 
 
-@router.get("/v1/campaigns/{campaign_id}/export", response_class=StreamingResponse)
+@router.get(
+    "/v1/campaigns/{campaign_id}/export",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/x-ndjson")}},
+        **also(404),
+    },
+)
 async def export(
     desk: TheDesk,
     _caller: Reader,
@@ -145,7 +170,7 @@ def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-@router.get("/v1/messages/{message_id}")
+@router.get("/v1/messages/{message_id}", response_model=answers.Message, responses=also(404))
 async def message(desk: TheDesk, _caller: Reader, message_id: MessagePath) -> Response:
     """One message: its state, and its timeline read from the events themselves."""
     state = await asyncio.to_thread(desk.view.index.get, message_id)
@@ -158,7 +183,9 @@ async def message(desk: TheDesk, _caller: Reader, message_id: MessagePath) -> Re
     return json({**shown(document), "otherwise": otherwise, "timeline": [step.shown() for step in steps]})
 
 
-@router.post("/v1/messages/{message_id}/resolve", status_code=202)
+@router.post(
+    "/v1/messages/{message_id}/resolve", status_code=202, response_model=answers.Resolved, responses=also(404, 409)
+)
 async def resolve(desk: TheDesk, caller: Submitter, message_id: MessagePath, body: ResolveBody) -> Response:
     """Settle a message in doubt. `resend` may send it twice: nobody but an operator can want that."""
     state = await asyncio.to_thread(desk.view.index.get, message_id)

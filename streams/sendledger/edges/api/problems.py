@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 MEDIA_TYPE = "application/problem+json"
 _URN = "urn:sendledger:problem:"
@@ -68,10 +69,15 @@ class Problem(Exception):
         return Response(orjson.dumps(body), self.status, self.headers, MEDIA_TYPE)
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    "default": {"description": "A problem", "content": {MEDIA_TYPE: {"schema": ProblemBody.model_json_schema()}}}
-}
-"""For every route: what OpenAPI says about all that is no success."""
+def also(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says about these statuses of a route: each is a problem."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_SCHEMA}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+PROBLEM_SCHEMA = "#/components/schemas/ProblemBody"
+RESPONSES = also(401, 403, 422, 429, 500, 503)
+"""Of every route under /v1/; `also` adds what is a route's own, `description` what goes with a body."""
 
 
 def not_found(what: str) -> Problem:
@@ -88,25 +94,51 @@ def log_away(**more: str) -> Problem:
 def install(app: FastAPI) -> None:
     """Answer the framework's own errors, and Kafka's, as problems too."""
 
-    async def problem(_request: Request, error: Exception) -> Response:
-        return _as_problem(error).answer()
+    async def problem(request: Request, error: Exception) -> Response:
+        return _as_problem(request, error).answer()
 
     for kind in (Problem, HTTPException, RequestValidationError, KafkaError, TimeoutError):
         app.add_exception_handler(kind, problem)
 
 
-def _as_problem(error: Exception) -> Problem:
+def _as_problem(request: Request, error: Exception) -> Problem:
     match error:
         case Problem():
             return error
         case RequestValidationError():
+            if _other_media_type(request, error):
+                return Problem(415, "unsupported-media-type", "send application/json")
             return Problem(422, "invalid", "the request does not fit", errors=map(_fault, error.errors()))
+        case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
+            allow = {"Allow": ", ".join(sorted(_allowed(request, (error.headers or {}).get("Allow", ""))))}
+            return Problem(405, "method-not-allowed", "this path has other methods: see Allow", headers=allow)
+        case HTTPException(status_code=HTTPStatus.BAD_REQUEST):  # the framework's word for a body that is not UTF-8
+            return Problem(422, "invalid", "the request does not fit", errors=[("body", "it is not JSON")])
         case HTTPException(status_code=status):
             kind = HTTPStatus(status).phrase.lower().replace(" ", "-")
             headers = dict(error.headers) if error.headers else None
             return Problem(status, kind, HTTPStatus(status).description or kind, headers=headers)
-        case _:  # KafkaError, TimeoutError
+        case _ if request.method == "GET":  # KafkaError, TimeoutError
+            return Problem(503, "log-away", "Kafka does not answer in time", headers={"Retry-After": "5"})
+        case _:
             return log_away()
+
+
+def _other_media_type(request: Request, error: RequestValidationError) -> bool:
+    """Whether the fault is a body that says to be something else than JSON, or does not say what it is."""
+    if not any(fault["loc"][:1] == ("body",) for fault in error.errors()):
+        return False
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    return has_body and kind != "application/json" and not kind.endswith("+json")
+
+
+def _allowed(request: Request, told: str) -> set[str]:
+    """The methods of all routes with this path: the framework names (`told`) those of the first one only."""
+    paths: dict[str, Any] = request.app.openapi()["paths"]
+    found = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
+    documented = {method.upper() for methods in found for method in methods}
+    return documented | {method.strip() for method in told.split(",") if method.strip()}
 
 
 def _fault(item: dict[str, Any]) -> tuple[str, str]:

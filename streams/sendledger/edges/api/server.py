@@ -6,7 +6,7 @@ Start                                     Why in this place
  3. the port                              taken → the role ends before it has written anything
  4. producer and consumers
  5. readers and web server together       /livez answers at once; /v1 answers 503 until the view is caught up
- 6. ready                                 both readers are where the topics ended at their start
+ 6. ready                                 both readers are where the topics ended at their start, the board is made
 Stop
  1. not ready, streams end                a load balancer looks elsewhere
  2. web server                            takes no new connections, finishes what it has begun
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -29,7 +30,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from sendledger.config import Settings
 from sendledger.edges.api.app import application
 from sendledger.edges.api.auth import Tokens
+from sendledger.edges.api.board import Board
 from sendledger.edges.api.desk import Desk
+from sendledger.edges.api.http import Protocol
 from sendledger.edges.api.pasts import Pasts
 from sendledger.edges.api_metrics import tell_of_view
 from sendledger.edges.intake import Intake, terms_of
@@ -41,6 +44,7 @@ from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.readiness import not_ready
 from sendledger.edges.system_record import confirm
 from sendledger.edges.tail import Tail
+from sendledger.edges.token_file import TokenFile
 from sendledger.edges.under_way import watching
 from sendledger.edges.verify.result import LastVerification
 from sendledger.edges.view import View, tails
@@ -50,6 +54,7 @@ log = structlog.get_logger()
 
 ROLES_VARIABLE = "SENDLEDGER_PARENT_ROLES"
 """Set by `up`: the roles that run beside this one, with commas between."""
+_STALLED_MS = 60_000
 _GRACE = 5  # seconds for answers that were begun
 
 
@@ -58,8 +63,9 @@ async def serve(settings: Settings, life: Life) -> None:
 
     Errors: ConfigError without tokens or pepper; OtherSystemError; OSError: port taken; KafkaError; UnknownVersion.
     """
-    settings.require("api_tokens", "recipient_pepper")
-    tokens = Tokens((each.scope, each.token.get_secret_value()) for each in settings.api_tokens)
+    made = TokenFile(settings.data_dir)
+    settings.require("recipient_pepper", *(() if made() else ("api_tokens",)))
+    tokens = Tokens(((each.scope, each.token.get_secret_value()) for each in settings.api_tokens), made)
     if not await _broker(settings, life):
         return
     await confirm(settings, write=False)
@@ -75,13 +81,13 @@ async def serve(settings: Settings, life: Life) -> None:
         stack.push_async_callback(desk.pasts.close)
         tell_of_view(life.registry, view, readers)
         life.registry.register(LastVerification(settings.data_dir))
-        web = _Server(uvicorn.Config(application(desk, tokens), **_UVICORN))
+        web = _Server(uvicorn.Config(application(desk, tokens, per_second=settings.api_rate_limit), **_UVICORN))
         log.info("listening", host=settings.host, port=settings.api_port)
-        await _run(life, web, listening, readers)
+        await _run(life, web, listening, readers, desk.board)
 
 
 _UVICORN: dict[str, Any] = {
-    "http": "httptools",
+    "http": Protocol,
     "ws": "none",
     "lifespan": "off",
     "access_log": False,  # it would write every URL down
@@ -111,28 +117,34 @@ async def _broker(settings: Settings, life: Life) -> bool:
     return False
 
 
-async def _run(life: Life, web: uvicorn.Server, listening: socket.socket, readers: tuple[Tail, Tail]) -> None:
+async def _run(
+    life: Life, web: uvicorn.Server, listening: socket.socket, readers: tuple[Tail, Tail], board: Board
+) -> None:
     reading = [asyncio.create_task(reader.run(), name="reader") for reader in readers]
     serving = asyncio.create_task(web.serve(sockets=[listening]), name="web server")
     stop = asyncio.create_task(life.stop.wait(), name="stop")
-    ready = asyncio.create_task(_ready(life, readers), name="ready")
+    ready = asyncio.create_task(_ready(life, readers, board), name="ready")
+    keeping = asyncio.create_task(board.keep(), name="board")
     try:
-        await asyncio.wait({*reading, serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*reading, serving, stop, keeping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         life.ready.clear()
         web.should_exit = True
         await asyncio.gather(serving, return_exceptions=True)
-        for task in (*reading, stop, ready):
+        for task in (*reading, stop, ready, keeping):
             task.cancel()
-        results = await asyncio.gather(*reading, serving, stop, ready, return_exceptions=True)
+        results = await asyncio.gather(*reading, serving, stop, ready, keeping, return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):
             raise result
 
 
-async def _ready(life: Life, readers: tuple[Tail, Tail]) -> None:
+async def _ready(life: Life, readers: tuple[Tail, Tail], board: Board) -> None:
     for reader in readers:
         await reader.caught_up.wait()
+    await board.made()
+    gc.collect()
+    gc.freeze()  # millions of objects that stay: a collector that walks over them stops all answers meanwhile
     life.ready.set()
     log.info("caught up with the log")
 
@@ -169,6 +181,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A listener that takes nothing any more (its machine sleeps) is given up, and what waits for it with it.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
         try:
             listening.bind((host, port))
         except OSError as error:

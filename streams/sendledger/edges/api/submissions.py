@@ -21,7 +21,7 @@ from sendledger.domain.submission import Faults, Submission, from_form, from_jso
 from sendledger.edges.api.auth import Submitter
 from sendledger.edges.api.desk import CampaignPath, TheDesk, json
 from sendledger.edges.api.guard import LARGEST_SUBMISSION
-from sendledger.edges.api.problems import RESPONSES, Problem, log_away
+from sendledger.edges.api.problems import RESPONSES, Problem, also, log_away
 from sendledger.edges.intake import Answer, Cancelled, KeyReused, Outcome
 
 router = APIRouter(tags=["messages"], responses=RESPONSES)
@@ -62,22 +62,31 @@ _SHARED: dict[str, Any] = {
     "not_before": _TIME,
     "expires_at": _TIME,
 }
+_OPTIONAL = {name: {"anyOf": [told, {"type": "null"}]} for name, told in _SHARED.items() if name != "sender"}
 _RECIPIENT = {
-    "oneOf": [
+    "anyOf": [
         {"type": "string"},
         {
             "type": "object",
             "additionalProperties": False,
             "required": ["to"],
-            "properties": {name: {"type": "string"} for name in ("to", "text", "operator_id")},
+            "properties": {
+                "to": {"type": "string"},
+                **{name: {"type": ["string", "null"]} for name in ("text", "operator_id")},
+            },
         },
+        {"description": "Anything else comes back among `refused`, and does not hold up the rows beside it"},
     ]
 }
 _JSON = {
     "type": "object",
     "additionalProperties": False,
     "required": ["sender", "recipients"],
-    "properties": {**_SHARED, "recipients": {"type": "array", "minItems": 1, "items": _RECIPIENT}},
+    "properties": {
+        "sender": _SHARED["sender"],
+        **_OPTIONAL,
+        "recipients": {"type": "array", "minItems": 1, "items": _RECIPIENT},
+    },
 }
 _FORM = {
     "type": "object",
@@ -95,7 +104,7 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
     "/v1/campaigns/{campaign_id}/messages",
     status_code=202,
     response_model=SubmissionAnswer,
-    responses={200: {"model": SubmissionAnswer, "description": "Dry run: nothing was written"}},
+    responses={200: {"model": SubmissionAnswer, "description": "Dry run: nothing was written"}, **also(400, 409)},
     openapi_extra={"requestBody": _BODY},
 )
 async def submit(

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sendledger.domain.phone import Refusal, canonical
+from sendledger.edges.api import answers
 from sendledger.edges.api.auth import Reader, Submitter
 from sendledger.edges.api.desk import CursorParameter, Desk, Limit, TheDesk, cursor, json, place_of
-from sendledger.edges.api.problems import RESPONSES, Problem, not_found
+from sendledger.edges.api.problems import RESPONSES, Problem, also, not_found
 from sendledger_schemas.decisions import RecipientSuppressed
 from sendledger_schemas.envelope import Event
 from sendledger_schemas.fields import format_instant
@@ -43,7 +44,7 @@ class UnsuppressBody(BaseModel):
         return self
 
 
-@router.get("/v1/suppressions")
+@router.get("/v1/suppressions", response_model=answers.SuppressionPage)
 async def suppressions(desk: TheDesk, _caller: Reader, limit: Limit = 100, cursor_: CursorParameter = None) -> Response:
     """All suppressions, in the order of their ids."""
     place = place_of(cursor_, str)
@@ -53,7 +54,7 @@ async def suppressions(desk: TheDesk, _caller: Reader, limit: Limit = 100, curso
     return json({"items": items, "next_cursor": cursor(found[limit - 1]) if len(found) > limit else None})
 
 
-@router.post("/v1/suppressions", status_code=201)
+@router.post("/v1/suppressions", status_code=201, response_model=answers.Suppression)
 async def suppress(desk: TheDesk, caller: Submitter, body: SuppressBody) -> Response:
     """From now on this recipient gets nothing; messages that wait for it become `suppressed`."""
     digits = _digits(desk, body.to)
@@ -62,7 +63,7 @@ async def suppress(desk: TheDesk, caller: Submitter, body: SuppressBody) -> Resp
     return json(_shown(desk.view.suppressions[desk.orders.recipient(digits)]), 201)
 
 
-@router.delete("/v1/suppressions", status_code=204)
+@router.delete("/v1/suppressions", status_code=204, responses=also(404))
 async def unsuppress(desk: TheDesk, _caller: Submitter, body: UnsuppressBody) -> Response:
     """Lift a suppression: new messages may go again; those withheld stay withheld."""
     recipient = body.recipient_id or desk.orders.recipient(_digits(desk, body.to or ""))

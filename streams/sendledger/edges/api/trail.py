@@ -8,6 +8,7 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Response
 
+from sendledger.edges.api import answers
 from sendledger.edges.api.auth import Reader
 from sendledger.edges.api.desk import CursorParameter, Limit, TheDesk, cursor, json, place_of
 from sendledger.edges.api.problems import RESPONSES
@@ -15,7 +16,7 @@ from sendledger.edges.api.problems import RESPONSES
 router = APIRouter(tags=["audit"], responses=RESPONSES)
 
 
-@router.get("/v1/audit")
+@router.get("/v1/audit", response_model=answers.AuditPage)
 async def audit(
     desk: TheDesk,
     _caller: Reader,
