@@ -1,4 +1,4 @@
-"""The verbs about the installation: dead-letters, topics, config, postback-url."""
+"""The verbs about the installation: dead-letters, topics, config, postback-url, page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from sendledger.config import Settings, load
 from sendledger.edges import dead_letter_office as office
 from sendledger.edges import system_record, topics
 from sendledger.edges.postback_records import PostbackRecords
+from sendledger.edges.running import find
 from sendledger.edges.secrets_file import with_kept_secrets
+from sendledger.up import LIVE_PAGE, addresses
 
 Name = Annotated[str, typer.Argument(metavar="LETTER", help="As `list` names it: TOPIC:OFFSET.")]
 
@@ -37,6 +39,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(log, name="topics", rich_help_panel=panel)
     app.command("config", rich_help_panel=panel)(config)
     app.command("postback-url", rich_help_panel=panel)(postback_url)
+    app.command("page", rich_help_panel=panel)(page)
 
 
 def letters_list(*, json: Annotated[bool, typer.Option("--json", help="As JSON lines.")] = False) -> None:
@@ -146,6 +149,24 @@ def postback_url() -> None:
         typer.echo(f"{base}/postbacks/{token.get_secret_value()}")
     if not public:
         typer.echo("the provider cannot reach this address: set SENDLEDGER_PUBLIC_URL to the one it can", err=True)
+
+
+def page() -> None:
+    """The address of the live page, and a token to sign in with: treat it like a password.
+
+    [bold]Example[/]
+      SENDLEDGER_DATA_DIR=/tmp/sendledger-demo-x/data sendledger page
+    """
+    settings = with_kept_secrets(load())
+    if not settings.api_tokens:
+        raise CannotError("SENDLEDGER_API_TOKENS: must be set")
+    running = find(settings.data_dir)
+    known = None if running is None else running.urls.get(LIVE_PAGE)
+    typer.echo(known or addresses(settings)[LIVE_PAGE])
+    if running is None:
+        typer.echo(f"no Sendledger runs on {settings.data_dir} just now: start `sendledger up`", err=True)
+    for given in settings.api_tokens:
+        typer.echo(f"{given.scope} token: {given.token.get_secret_value()}")
 
 
 def _run(work: Callable[[Settings], Coroutine[Any, Any, Any]]) -> Any:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from sendledger.edges.api import (
+    account,
     campaigns,
+    glossary,
+    latency,
     messages,
+    page,
     probes,
     problems,
+    session,
     stream,
     submissions,
     suppressions,
@@ -34,10 +39,14 @@ def application(desk: Desk, tokens: Tokens) -> FastAPI:
     )
     app.state.desk = desk
     app.state.snapshots = stream.Snapshots(desk)
+    app.state.page = page.read()
+    app.state.sessions = sessions = session.Sessions(tokens.keys())
     problems.install(app)
     for part in (submissions, campaigns, messages, suppressions, trail, stream, probes):
         app.include_router(part.router)
+    for part in (account, latency, glossary, session, page):  # what the page needs besides
+        app.include_router(part.router)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Authentication, tokens=tokens)
+    app.add_middleware(Authentication, tokens=tokens, by_cookie=sessions.caller)
     app.add_middleware(Guard, registry=desk.life.registry)
     return app
