@@ -9,7 +9,7 @@ export class Failed extends Error {
   }
 }
 
-async function call(method, path, { body, headers = {}, signal } = {}) {
+async function call(method, path, { body, headers = {}, signal, signingIn = false } = {}) {
   const sent = { "X-Sendledger": "1", ...headers, ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
   let answer;
   try {
@@ -20,7 +20,7 @@ async function call(method, path, { body, headers = {}, signal } = {}) {
   }
   if (!answer.ok) {
     const failed = new Failed(answer.status, await answer.json().catch(() => null));
-    if (answer.status === 401) window.dispatchEvent(new CustomEvent("signed-out"));
+    if (answer.status === 401 && !signingIn) window.dispatchEvent(new CustomEvent("signed-out"));
     throw failed;
   }
   return answer.status === 204 ? null : answer.json();
@@ -36,7 +36,7 @@ export const forgetSession = () => localStorage.removeItem(SEEN);
 
 /** Trade a token for the cookie; the token is forgotten with the end of this call. */
 export async function signIn(token) {
-  await call("POST", "/v1/session", { headers: { Authorization: `Bearer ${token}` } });
+  await call("POST", "/v1/session", { headers: { Authorization: `Bearer ${token}` }, signingIn: true });
   localStorage.setItem(SEEN, "1");
 }
 

@@ -8,7 +8,7 @@ import { term } from "./glossary.js";
 /** {node, update(counts)}; `extra`: further classes. */
 export function bucketBar(extra = "") {
   const parts = new Map(ORDER.map((bucket) => [bucket, h("span", { class: "part", data: { bucket } })]));
-  const node = h("div", { class: `bar ${extra}`, role: "img" }, [...parts.values()]);
+  const node = h("div", { class: `bar ${extra}`, role: "img", "aria-label": "no messages so far" }, [...parts.values()]);
   function update(counts) {
     const said = [];
     for (const [bucket, part] of parts) {

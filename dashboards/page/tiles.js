@@ -26,7 +26,7 @@ export function tiles(pace) {
     const { counts, rates } = campaign;
     const of = (number) => `${share(ratio(number, counts.requested))} of audience`;
     const accepted = rates.acceptance.numerator;
-    audience.set(count(counts.requested), "100 %: the other numbers add up to it", counts.requested);
+    audience.set(count(counts.requested), "all that was asked for", counts.requested);
     sent.set(count(accepted), of(accepted), accepted);
     delivered.set(count(counts.delivered), bounds(rates), counts.delivered);
     range.update(rates.delivery_low.value, rates.delivery_high.value);

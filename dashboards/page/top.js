@@ -6,7 +6,7 @@ import { explained } from "./explain.js";
 import { duration, moment } from "./format.js";
 import { freshness } from "./glossary.js";
 
-const THEMES = { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };
+const THEMES = { auto: "Theme: auto", light: "Theme: light", dark: "Theme: dark" };
 const KEY = "sendledger-theme";
 
 export function applyTheme() {
