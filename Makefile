@@ -82,6 +82,11 @@ bench-fold: setup ## Measure the fold beside Kafka Streams, Quix Streams, Bytewa
 	@infra/setup_bench.sh
 	@$(BIN)/python -m tests.bench.bench_peers $(ARGS)
 
+.PHONY: screenshots
+screenshots: setup ## Take the README's pictures of the live page anew, from a real run (dashboards/pictures)
+	@infra/setup_tests.sh
+	@$(BIN)/python -m tests.e2e.browser.screenshots dashboards/pictures
+
 format: setup ## Put every file into the project's form
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format --quiet
 

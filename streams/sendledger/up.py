@@ -40,6 +40,8 @@ START_ORDER: tuple[Role, ...] = ("merge", "fold", "receiver", "sender", "api")
 STOP_ORDER: tuple[Role, ...] = ("api", "sender", "receiver", "fold", "merge")
 ROLES_VARIABLE = "SENDLEDGER_PARENT_ROLES"
 """Tells the children which roles run beside them: `/readyz` of the API answers for all of them."""
+LIVE_PAGE = "live page"
+"""Its name among the addresses."""
 
 Tell = Callable[[str], None]
 log = structlog.get_logger()
@@ -69,6 +71,7 @@ def addresses(settings: Settings) -> dict[str, str]:
     host = settings.host
     api = f"http://{host}:{settings.api_port}"
     return {
+        LIVE_PAGE: f"{api}/",
         "api": api,
         "api description": f"{api}/openapi.json",
         "receiver": f"http://{settings.receiver_host}:{settings.receiver_port}/postbacks/…",

@@ -1,4 +1,4 @@
-"""The verbs about the installation: dead-letters (dead_letters.py), topics, config, postback-url."""
+"""The verbs about the installation: dead-letters (dead_letters.py), topics, config, postback-url, page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from sendledger.cli.context import joined
 from sendledger.cli.errors import CannotError, FailedError
 from sendledger.config import Settings, load
 from sendledger.edges import system_record, topics
+from sendledger.edges.running import find
 from sendledger.edges.secrets_file import with_kept_secrets
+from sendledger.up import LIVE_PAGE, addresses
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(log, name="topics", rich_help_panel=panel)
     app.command("config", rich_help_panel=panel)(config)
     app.command("postback-url", rich_help_panel=panel)(postback_url)
+    app.command("page", rich_help_panel=panel)(page)
 
 
 def topics_check() -> None:
@@ -83,3 +86,21 @@ def postback_url() -> None:
         typer.echo("the provider must also send HTTP Basic: SENDLEDGER_RECEIVER_BASIC_AUTH", err=True)
     if not public:
         typer.echo("the provider cannot reach this address: set SENDLEDGER_PUBLIC_URL to the one it can", err=True)
+
+
+def page() -> None:
+    """The address of the live page, and a token to sign in with: treat it like a password.
+
+    [bold]Example[/]
+      SENDLEDGER_DATA_DIR=/tmp/sendledger-demo-x/data sendledger page
+    """
+    settings = with_kept_secrets(load())
+    if not settings.api_tokens:
+        raise CannotError("SENDLEDGER_API_TOKENS: must be set")
+    running = find(settings.data_dir)
+    known = None if running is None else running.urls.get(LIVE_PAGE)
+    typer.echo(known or addresses(settings)[LIVE_PAGE])
+    if running is None:
+        typer.echo(f"no Sendledger runs on {settings.data_dir} just now: start `sendledger up`", err=True)
+    for given in settings.api_tokens:
+        typer.echo(f"{given.scope} token: {given.token.get_secret_value()}")

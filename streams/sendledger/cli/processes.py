@@ -48,6 +48,9 @@ def demo(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the comparison there, too.")] = None,
     *,
     kill: Annotated[bool, typer.Option("--kill", help="Kill -9 each worker once in the middle.")] = False,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Stay up at the end until Ctrl-C, also without a terminal.")
+    ] = False,
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep data, logs and ledger in this directory.")
     ] = None,
@@ -60,13 +63,14 @@ def demo(
       sendledger demo
       sendledger demo --messages 3000 --seed 7 --json out.json
       sendledger demo --kill            crash everything on the way
+      sendledger demo --stay            look at the live page as long as you like
     """
     from sendledger.demo.client import ApiError  # noqa: PLC0415 — the other verbs do not pay for the demo
     from sendledger.demo.ports import NoPortsError  # noqa: PLC0415
     from sendledger.demo.program import DemoError, Options, play  # noqa: PLC0415
     from sendledger.demo.stage import StageError  # noqa: PLC0415
 
-    options = Options(messages=messages, campaigns=campaigns, seed=seed, json=json, kill=kill, keep=keep)
+    options = Options(messages=messages, campaigns=campaigns, seed=seed, json=json, kill=kill, keep=keep, stay=stay)
     try:
         agrees = run(play(options, Console()), role="demo")
     except (ApiError, DemoError, NoPortsError, NotReadyError, StageError) as error:
@@ -170,7 +174,9 @@ async def _tell_when_ready(running: instance.Instance, console: Console) -> None
         console.print(f"  {name:20} {address}", markup=False, soft_wrap=True)
     if running.settings.embedded:
         console.print(
-            f"  {'API token':20} in {running.settings.data_dir / 'secrets.json'}", markup=False, soft_wrap=True
+            f"  {'token':20} `sendledger page` prints it; it is in {running.settings.data_dir / 'secrets.json'}",
+            markup=False,
+            soft_wrap=True,
         )
     if "sender" not in running.roles:
         names = f"{variable('provider_url')} and {variable('provider_api_key')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,7 @@ class Options:
     json: Path | None = None
     kill: bool = False
     keep: Path | None = None
+    stay: bool = False
 
 
 class DemoError(Exception):
@@ -103,6 +105,7 @@ async def _play(
         token = settings.api_tokens[0].token.get_secret_value()
         api = f"http://{settings.host}:{settings.api_port}"
         async with client(api=api, token=token, simulator=there.simulator) as api_client, lag_of(settings) as lag:
+            _show_page(console, there)
             tell(f"handing in {story.messages} messages in {len(story.campaigns)} campaigns")
             batches = await _hand_in(api_client, story)
             watch = Watch(api_client, lag, {c.campaign_id: len(c.recipients) for c in story.campaigns})
@@ -114,7 +117,7 @@ async def _play(
             console.print(summary(report), markup=False, highlight=False, soft_wrap=True)
             proved.append(not report.differences)
             _write(options, compared)
-            if console.is_terminal:
+            if console.is_terminal or options.stay:
                 _invite(console, there)
                 await asyncio.Event().wait()
 
@@ -230,8 +233,17 @@ def _write(options: Options, compared: Sequence[Compared]) -> None:
         options.json.write_text(json.dumps(document(compared), indent=1) + "\n", encoding="utf-8")
 
 
+def _show_page(console: Console, there: Stage) -> None:
+    """Where to watch, and how to get in: the token itself is printed only to whoever asks for it (P8)."""
+    address = up.addresses(there.settings)[up.LIVE_PAGE]
+    ask = f"SENDLEDGER_DATA_DIR={there.settings.data_dir} {sys.argv[0]} page"
+    console.print(f"\nWatch it live:  {address}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"  its token:    {ask}\n", markup=False, highlight=False, soft_wrap=True)
+
+
 def _invite(console: Console, there: Stage) -> None:
     console.print("\nIt stays up for you to look around; Ctrl-C ends it and removes everything.")
+    _show_page(console, there)
     for name, address in (*up.addresses(there.settings).items(), ("simulator", f"{there.simulator}/status")):
         console.print(f"  {name:20} {address}", markup=False, soft_wrap=True)
     console.print(f"  {'API token':20} in {there.settings.data_dir / 'secrets.json'}", markup=False, soft_wrap=True)

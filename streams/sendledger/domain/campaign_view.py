@@ -55,7 +55,7 @@ def whole_view(
         "latency_seconds": numbers.latency(),
         "rates": figures.rates,
         "series": numbers.points(),
-        "receiver_gaps": _gaps(gaps, orders.registered),
+        "receiver_gaps": _gaps(gaps, control.campaign(campaign_id).registered),
         "imbalance": numbers.imbalance(),
         "archived": state is not None and state.archived,
         "version": 0 if state is None else state.version,

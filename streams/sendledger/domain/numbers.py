@@ -89,6 +89,14 @@ class Numbers:
         """Stage → p50, p95, p99 in seconds (upper end of the histogram's bin, ± 9 %) and count."""
         return {stage: percentiles(self.named(f"l:{stage}")) for stage in STAGES}
 
+    def histograms(self) -> dict[str, list[tuple[float, int]]]:
+        """Stage → (upper end in seconds, count) of its bins that are not empty, the quickest first."""
+        found: dict[str, list[tuple[float, int]]] = {}
+        for stage in STAGES:
+            bins = sorted((int(number), count) for number, count in self.named(f"l:{stage}").items() if count)
+            found[stage] = [(round(bin_seconds(number), 6), count) for number, count in bins]
+        return found
+
     def rates(self) -> Json:
         """Each rate with its numerator and denominator; `value` is None where there is nothing to divide by."""
         get = self.main.get

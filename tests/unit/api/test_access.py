@@ -21,6 +21,12 @@ ROUTES = [
     ("GET", "/v1/suppressions", "read"),
     ("GET", "/v1/audit", "read"),
     ("GET", "/v1/stream?campaign=x", "read"),
+    ("GET", "/v1/campaigns/x/latency", "read"),
+    ("GET", "/v1/account", "read"),
+    ("GET", "/v1/glossary", "read"),
+    ("GET", "/v1/session", "read"),
+    ("POST", "/v1/session", "read"),
+    ("DELETE", "/v1/session", "read"),
     ("POST", "/v1/campaigns/_x/messages", "send"),
     ("POST", "/v1/campaigns/x/pause", "send"),
     ("POST", "/v1/campaigns/x/resume", "send"),
@@ -37,7 +43,7 @@ BODIES = {
     "/v1/messages/x/resolve": b'{"as": "sent"}',
     "/v1/suppressions": b'{"to": "hello"}',
 }
-ALLOWED_BUT = {200, 404, 415, 422}
+ALLOWED_BUT = {200, 204, 404, 415, 422}
 
 
 @pytest.mark.parametrize(("method", "path", "least"), ROUTES)

@@ -10,11 +10,16 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from sendledger.edges.api import (
+    account,
     campaigns,
     description,
+    glossary,
+    latency,
     messages,
+    page,
     probes,
     problems,
+    session,
     stream,
     submissions,
     suppressions,
@@ -48,13 +53,17 @@ def application(desk: Desk, tokens: Tokens, *, per_second: float = 0.0) -> FastA
     )
     app.state.desk = desk
     app.state.snapshots = stream.Snapshots(desk)
+    app.state.page = page.read()
+    app.state.sessions = sessions = session.Sessions(tokens.keys())
     problems.install(app)
     for part in (submissions, campaigns, messages, suppressions, trail, stream, probes):
+        app.include_router(part.router)
+    for part in (account, latency, glossary, session, page):  # what the page needs besides
         app.include_router(part.router)
     description.complete(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RateLimit, per_second=per_second)
-    app.add_middleware(Authentication, tokens=tokens)
+    app.add_middleware(Authentication, tokens=tokens, by_cookie=sessions.caller)
     app.add_middleware(Revalidation)
     app.add_middleware(GZipMiddleware, minimum_size=_WORTH_IT, compresslevel=_EFFORT)  # never an event stream
     app.add_middleware(Guard, registry=desk.life.registry)

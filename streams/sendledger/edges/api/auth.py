@@ -1,5 +1,7 @@
 """Who calls, and what they may do: bearer tokens, kept as hashes only, compared in constant time (DESIGN §8).
 
+A request without a token may have the page's cookie instead (session.py).
+
 `admin` includes `send`, `send` includes `read`. In events a caller appears as the fingerprint of the token.
 """
 
@@ -57,6 +59,10 @@ class Tokens:
                 found = caller
         return found
 
+    def keys(self) -> list[tuple[Caller, bytes]]:
+        """Each caller with the hash of its token, from which the page's cookies are signed."""
+        return [(caller, digest) for digest, caller in self._callers]
+
 
 def fingerprint(token: str) -> str:
     """8 characters that name a token in events without giving it away."""
@@ -82,9 +88,10 @@ def _digest(token: str) -> bytes:
 class Authentication:
     """ASGI: nobody without a valid token gets past here to anything under /v1/, not even to its errors."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, by_cookie: Callable[[AsgiScope], Caller | None]) -> None:
         self._app = app
         self._tokens = tokens
+        self._by_cookie = by_cookie
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let the request through with its caller, or answer 401."""
@@ -92,6 +99,12 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         caller = self._tokens.caller(_bearer(scope))
+        if caller is None and not any(name == b"authorization" for name, _ in scope["headers"]):
+            try:
+                caller = self._by_cookie(scope)
+            except Problem as problem:
+                await problem.answer()(scope, receive, send)
+                return
         if caller is None:
             detail, headers = "a valid token is needed: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"}
             await Problem(401, "unauthenticated", detail, headers=headers).answer()(scope, receive, send)

@@ -219,6 +219,11 @@ async def _order(desk: Desk, campaign_id: str, give: Give, caller: Caller, body:
 
 async def _account(desk: Desk, offset: int) -> Response:
     await desk.seen(CAMPAIGNS, offset)
+    return account_answer(desk)
+
+
+def account_answer(desk: Desk) -> Response:
+    """The orders that stand for the account."""
     control = desk.view.campaigns.control
     paused = control.account.paused
     return json(

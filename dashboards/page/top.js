@@ -1,0 +1,106 @@
+// The bar at the top: the way home, how fresh the numbers are, pause, theme, and who is signed in.
+
+import { signOut } from "./api.js";
+import { announce, h, setText } from "./dom.js";
+import { explained } from "./explain.js";
+import { duration, moment } from "./format.js";
+import { freshness } from "./glossary.js";
+
+const THEMES = { auto: "Theme: auto", light: "Theme: light", dark: "Theme: dark" };
+const KEY = "sendledger-theme";
+
+export function applyTheme() {
+  document.documentElement.dataset.theme = localStorage.getItem(KEY) in THEMES ? localStorage.getItem(KEY) : "auto";
+}
+
+function themeButton() {
+  const button = h("button", { type: "button", class: "quiet" });
+  const show = () => setText(button, THEMES[document.documentElement.dataset.theme]);
+  button.addEventListener("click", () => {
+    const names = Object.keys(THEMES);
+    const next = names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length];
+    localStorage.setItem(KEY, next);
+    applyTheme();
+    show();
+    window.dispatchEvent(new CustomEvent("theme"));
+  });
+  show();
+  return button;
+}
+
+/** {update(state), fresh(asOf), signedIn(session)}: fills the header. */
+export function topBar(header, live) {
+  const text = h("span", { class: "text" });
+  const badge = h("div", { class: "freshness", role: "status", id: "freshness" }, h("span", { class: "dot", "aria-hidden": "true" }), text);
+  const pause = h("button", { type: "button", id: "pause-live", "aria-pressed": "false" }, "Pause updates");
+  const me = h("span", { class: "muted me" });
+  const out = h("button", { type: "button", class: "quiet" }, "Sign out");
+  const around = h("div", { class: "around", hidden: true }, badge, pause);
+  const account = h("div", { class: "account", hidden: true }, me, out);
+  let state = { name: "connecting" };
+  let asOf = null;
+
+  pause.addEventListener("click", () => {
+    live.pause(!live.paused);
+    pause.setAttribute("aria-pressed", String(live.paused));
+    setText(pause, live.paused ? "Resume updates" : "Pause updates");
+  });
+  out.addEventListener("click", async () => {
+    live.open(null);
+    try {
+      await signOut();
+    } finally {
+      window.dispatchEvent(new CustomEvent("signed-out"));
+    }
+  });
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => window.dispatchEvent(new CustomEvent("theme")));
+  header.replaceChildren(h("a", { class: "brand", href: "#/" }, h("img", { src: "page/icon.svg", alt: "", width: 22, height: 22 }), "Sendledger"),
+    around, h("span", { class: "spring" }), themeButton(), account);
+  setInterval(() => show(), 1000);
+
+  function show() {
+    badge.dataset.state = state.name;
+    setText(text, told(state, asOf));
+  }
+  return {
+    update(next) {
+      if (next.name !== state.name && ["disconnected", "live"].includes(next.name)) {
+        announce(next.name === "live" ? "Live" : "Disconnected: the numbers stand still");
+      }
+      state = next;
+      show();
+    },
+    fresh(at) {
+      if (at) asOf = at;
+      show();
+    },
+    forget() {
+      asOf = null;
+    },
+    signedIn(session) {
+      around.hidden = account.hidden = session === null;
+      if (session === null) return;
+      setText(me, `${session.by} · ${session.scope}`);
+      if (!around.querySelector(".term")) badge.append(explained(freshness(), "?"));
+    },
+  };
+}
+
+function told(state, asOf) {
+  const numbers = asOf ? `numbers of ${moment(asOf)}` : "no numbers so far";
+  const ago = (at) => duration(Math.max(0, Math.round((Date.now() - at) / 1000)) || 0.001).replace(/^\d+ ms$/, "0 s");
+  switch (state.name) {
+    case "live":
+      return asOf ? `Live · ${numbers}, ${ago(Date.parse(asOf))} ago` : "Live";
+    case "paused":
+      return `Updates paused · ${numbers}`;
+    case "disconnected": {
+      const next = Math.max(0, Math.round((state.retryAt - Date.now()) / 1000));
+      return `Disconnected since ${moment(state.since)} · ${numbers} · trying again ${next ? `in ${next} s` : "now"}`;
+    }
+    case "gone":
+      return "Nothing to show";
+    default:
+      return "Connecting …";
+  }
+}

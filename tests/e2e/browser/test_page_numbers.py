@@ -1,0 +1,169 @@
+"""The live page while a campaign runs: its numbers, its orders, its line to the server (DESIGN §8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.browser.conftest import System
+from tests.support.browser import Opened
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+
+FIRST, SECOND, THIRD = 0, 1, 2
+
+
+async def test_numbers_on_the_page_are_the_providers(page: Opened, system: System) -> None:
+    """A campaign runs while the page is open; in the end each number on it is the API's and the ledger's."""
+    campaign = system.campaigns[FIRST]
+    await expect(page.page.locator(".empty h2:visible")).to_have_text("No campaigns so far")
+    await system.hand_in(campaign)
+    await page.page.click(f"tr[data-campaign={campaign.campaign_id}] a")
+    await page.until_text(".tile[data-tile=audience] .big", "^500$")
+    seen: list[int] = []
+
+    async def moves() -> bool:
+        numbers = await page.numbers()
+        seen.append(numbers["delivered"])
+        assert sum(numbers[bucket] for bucket in BUCKETS) == numbers["tile audience"]
+        return len(set(seen)) > 4
+
+    await page.until(moves, "delivered grows by itself")
+    assert seen == sorted(seen)
+
+    async def agrees() -> bool:
+        here, there, provider = await page.numbers(), await system.ours(campaign), await system.theirs(campaign)
+        return shown(there) == shown(provider) == {name: here.get(name, 0) for name in shown(there)}
+
+    try:
+        await page.until(agrees, "the numbers agree", timeout=60)
+    except AssertionError as error:
+        there, provider = await system.ours(campaign), await system.theirs(campaign)
+        raise AssertionError(f"{error}\npage {await page.numbers()}\nAPI {there}\nledger {provider}") from None
+    await tiles_add_up(page, await system.theirs(campaign))
+    for path in ("/v1/glossary", f"/v1/campaigns/{campaign.campaign_id}/latency", "/v1/stream"):
+        assert path in page.paths
+
+
+BUCKETS = (
+    "queued", "attempting", "in_doubt", "cancelled", "expired", "suppressed", "rejected", "accepted", "sent",
+    "delivered", "undelivered",
+)  # fmt: skip
+
+
+def shown(numbers: dict[str, int]) -> dict[str, int]:
+    """Without those that the page does not show by these names, and without zeros of reasons."""
+    return {
+        name: n for name, n in numbers.items() if name not in ("requested", "sent twice") and (n or " " not in name)
+    }
+
+
+async def tiles_add_up(page: Opened, ledger: dict[str, int]) -> None:
+    """What the page adds up itself is right, too."""
+    here = await page.numbers()
+    assert here["tile audience"] == here["funnel audience"] == ledger["requested"]
+    assert here["tile delivered"] == here["funnel delivered"] == ledger["delivered"]
+    assert here["tile failed"] == ledger["rejected"] + ledger["undelivered"]
+    assert here["tile pending"] == ledger["accepted"] + ledger["sent"] + ledger["queued"]
+    assert here["tile withheld"] == here["tile in_doubt"] == here["tile unknown"] == 0
+    assert here["tile sent"] == here["funnel sent"] == ledger["requested"] - ledger["rejected"]
+    assert here["funnel receipt"] == ledger["delivered"] + ledger["undelivered"]
+    assert here["funnel carrier"] == here["funnel receipt"] + ledger["sent"]
+
+
+async def test_orders_say_what_will_happen_and_stand_in_the_audit_list(page: Opened, system: System) -> None:
+    """Pause stops the sending, resume goes on, cancel is final; each tells first, and the list says who it was."""
+    campaign = system.campaigns[SECOND]
+    await page.campaign(await system.hand_in(campaign))
+    me = (await page.text(".me")).partition(" ")[0]
+    assert me.startswith("token:")
+    await page.page.click("#order-pause")
+    await page.until_text(".will", r"\d+ messages? waits? to be sent and will stay queued")
+    await page.until_text(".will", r"calls? (is|are) in flight")
+    await page.page.fill("#order-reason", "wrong <b>link</b>")
+    await page.page.click("#order-go")
+    await page.until_text(".campaign-head .badge", "Paused")
+    row = page.page.locator("#audit tr[data-what=campaign-paused]")
+    await expect(row).to_contain_text([f"{me} (you)"])
+    await expect(row).to_contain_text(["paused the campaign"])
+    await expect(row).to_contain_text(["wrong <b>link</b>"])
+
+    async def settled() -> Any:
+        found = await system.api.campaign(campaign.campaign_id)
+        return found["counts"]["attempting"] == 0 and found
+
+    paused = await page.until(settled, "calls in flight have ended")
+    assert paused["state"] == "paused"
+    assert paused["counts"]["queued"] > 0
+    calls = (await system.api.simulator())["submissions"]["total"]
+    await page.until_text(".tile[data-tile=rate] .small", "paused")
+    assert (await system.api.simulator())["submissions"]["total"] == calls
+
+    await page.page.click("#order-resume")
+    await page.until_text(".will", "goes on where it stopped")
+    await page.page.click("#order-go")
+    await page.until_text(".campaign-head .badge", "Running")
+
+    await page.page.click("#order-cancel")
+    await page.until_text(".will", "Cancel is final")
+    assert await page.page.is_disabled("#order-go")
+    await page.page.check("#order-sure")
+    await page.page.click("#order-go")
+    await page.until_text("dialog h2", "The campaign is cancelled")
+    await page.page.click("dialog .primary")
+    await page.until_text(".campaign-head .badge", "Cancelled")
+    await expect(page.page.locator("#audit tr[data-what=campaign-cancelled]")).to_contain_text([f"{me} (you)"])
+    assert await page.page.locator("#order-pause").is_hidden()
+    assert await page.page.locator("#order-cancel").is_hidden()
+
+    async def withheld() -> bool:
+        return (await page.numbers())["tile withheld"] == (await system.ours(campaign))["cancelled"] > 0
+
+    await page.until(withheld, "what was not sent is withheld, on the page too")
+
+
+async def test_a_dropped_connection_recovers(page: Opened, system: System) -> None:
+    """The API is killed: the page says since when it hears nothing, finds it again, and its numbers go on."""
+    campaign = system.campaigns[THIRD]
+    page.expect("net::ERR_", "Failed to load resource")
+    await page.campaign(await system.hand_in(campaign))
+    await page.until_text("#freshness", "^Live")
+    system.stage.instance.supervisor.kill("api")
+    await page.until_text("#freshness", r"^Disconnected since \d\d:\d\d:\d\d .* trying again")
+    await page.until_text("#freshness", "^Live", timeout=60)
+    assert len(page.streams) > 2
+    await page.until_text(".campaign-head .badge", "Finished", timeout=60)
+
+    async def equal() -> bool:
+        here, there = await page.numbers(), shown(await system.ours(campaign))
+        return all(here.get(name, 0) == number for name, number in there.items())
+
+    await page.until(equal, "the numbers are the API's again", timeout=60)
+
+
+async def test_the_stream_pauses_resumes_and_sleeps(page: Opened) -> None:
+    """Updates can be paused; they go on behind the last event that was seen; nobody looking closes the stream."""
+    await page.until_text("#freshness", "^Live")
+    await page.until(lambda: page.page.locator("tr[data-campaign]").count(), "campaigns are there")
+    assert "last-event-id" not in page.streams[-1]
+    await page.page.click("#pause-live")
+    await page.until_text("#freshness", "^Updates paused")
+    before = len(page.streams)
+    await page.page.click("#pause-live")
+    await page.until_text("#freshness", "^Live")
+    assert len(page.streams) == before + 1
+    assert page.streams[-1]["last-event-id"]
+    await page.page.evaluate(_HIDE, True)
+    await page.until_text("#freshness", "^Connecting")
+    await page.page.evaluate(_HIDE, False)
+    await page.until_text("#freshness", "^Live")
+    assert len(page.streams) == before + 2
+    assert page.streams[-1]["last-event-id"]
+
+
+_HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
