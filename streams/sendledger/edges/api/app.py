@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from sendledger.edges.api import (
     campaigns,
+    exports,
     messages,
     probes,
     problems,
@@ -35,7 +36,7 @@ def application(desk: Desk, tokens: Tokens) -> FastAPI:
     app.state.desk = desk
     app.state.snapshots = stream.Snapshots(desk)
     problems.install(app)
-    for part in (submissions, campaigns, messages, suppressions, trail, stream, probes):
+    for part in (submissions, campaigns, messages, exports, suppressions, trail, stream, probes):
         app.include_router(part.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(Authentication, tokens=tokens)
