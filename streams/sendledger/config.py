@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from sendledger import setting_types
 from sendledger.environment import FILE_SUFFIX, merged, read_secret_files, unknown_names, values_of
-from sendledger.setting_types import ApiTokens, Pepper, PlainPath, Port, PostbackTokens, ProviderKey, Url
+from sendledger.setting_types import ApiTokens, Pepper, PlainPath, Port, PostbackTokens, PostgresDsn, ProviderKey, Url
 
 ROLES = ("sender", "receiver", "fold", "merge", "api")
 _HOURS_OF_DAY = 24
@@ -120,6 +120,8 @@ class Settings(_Given):
     recipient_pepper: Pepper | None = None
     postback_tokens: PostbackTokens = ()
     api_tokens: ApiTokens = ()
+
+    postgres_dsn: PostgresDsn | None = None  # of `sink postgres`; it holds a password
 
     # addresses
     host: str = "127.0.0.1"

@@ -102,6 +102,14 @@ def _instant(when: datetime | None) -> str | None:
     return None if when is None else format_instant(when)
 
 
-def printable(row: Mapping[str, Any]) -> Row:
-    """The row without the one character that databases cannot keep in a text (U+0000)."""
+_LARGEST = 2**63 - 1
+
+
+def storable(row: Mapping[str, Any]) -> Row:
+    """The row as databases can keep it: without the one character that their texts cannot hold (U+0000).
+
+    Errors: ValueError for an integer of more than 64 bits, which no column holds.
+    """
+    if any(isinstance(value, int) and value > _LARGEST for value in row.values()):
+        raise ValueError("an integer that no column holds")
     return {name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in row.items()}

@@ -16,7 +16,7 @@ import duckdb
 import orjson
 
 from sendledger.domain.column_types import DUCKDB, literal, names, quoted
-from sendledger.domain.rows import Row, printable
+from sendledger.domain.rows import Row, storable
 from sendledger_schemas.tables import columns
 
 MEMORY = "256MB"
@@ -65,9 +65,9 @@ class Database:
         self._connection.close()
 
     def add(self, table: str, row: Row) -> None:
-        """One row of a raw table."""
+        """One row of a raw table. Errors: ValueError for one that no table can hold."""
         waiting = self._waiting[table]
-        waiting.append(orjson.dumps(printable(row)))
+        waiting.append(orjson.dumps(storable(row)))
         if len(waiting) >= _CHUNK:
             self._write(table)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
-from pydantic import ValidationError
 
 from sendledger.config import KafkaSettings
 from sendledger.domain.partial import NO_CAMPAIGN
@@ -89,9 +88,12 @@ class Reading:
         return [topic for table, topics in _OF_TABLE.items() if table in self.tables for topic in topics]
 
     def take(self, records: Records) -> None:
-        """Records of one partition, in order. Errors: duckdb.Error, UnknownVersion."""
+        """Records of one partition, in order; what nobody can read is counted. Errors: duckdb.Error, UnknownVersion."""
         for record in records:
-            self._take[record.topic](record)
+            try:
+                self._take[record.topic](record)
+            except (ValueError, msgspec.DecodeError, UnreadableEvent):
+                self.unreadable[record.topic] += 1
 
     def _read(self, record: ConsumerRecord[Any, Any], model: type[MessageState | CampaignState], table: str) -> Any:
         """The state of a record; None if there is none in it, or one of another campaign."""
@@ -102,11 +104,7 @@ class Reading:
         # Looked for in the bytes first: decoding is dear.
         if self._needle is not None and self._needle not in record.value:
             return None
-        try:
-            state = model.model_validate_json(record.value)
-        except ValidationError:
-            self.unreadable[record.topic] += 1
-            return None
+        state = model.model_validate_json(record.value)
         return None if self.campaign is not None and state.campaign_id != self.campaign else state
 
     def _message(self, record: ConsumerRecord[Any, Any]) -> None:
@@ -123,20 +121,12 @@ class Reading:
     def _number(self, record: ConsumerRecord[Any, Any]) -> None:
         if record.value is None or (self._needle is not None and self._needle not in record.value):
             return
-        try:
-            asked = _request.decode(record.value).data
-        except msgspec.DecodeError:
-            self.unreadable[record.topic] += 1
-            return
+        asked = _request.decode(record.value).data
         if self.campaign in (None, asked.campaign_id):
             self.database.add("requests", {**_place(record), "number": asked.to})
 
     def _event(self, record: ConsumerRecord[Any, Any]) -> None:
-        try:
-            event = decode(record.value or b"")
-        except UnreadableEvent:
-            self.unreadable[record.topic] += 1
-            return
+        event = decode(record.value or b"")
         if isinstance(event.data, PostbackReceived):
             self.database.add("read_postbacks", {**_place(record), **postback_row(event.id, event.data)})
         elif (row := _attempt(event)) is not None and self.campaign in (None, row["campaign_id"]):
