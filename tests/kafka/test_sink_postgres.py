@@ -17,8 +17,8 @@ from pydantic import SecretStr
 
 from sendledger.config import Settings
 from sendledger.edges.publisher import Outgoing
-from sendledger.edges.sinks.postgres import Sink, keep
-from sendledger.edges.sinks.tables import SinkError
+from sendledger.edges.sinks.postgres import keep
+from sendledger.edges.sinks.sink import Sink, SinkError
 from sendledger_schemas.states import CampaignState, MessageState
 from sendledger_schemas.topics import CAMPAIGN_STATE, MESSAGE_STATE
 from tests.support.folding import read, write

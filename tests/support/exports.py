@@ -52,4 +52,4 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def asked(database: Database, query: str) -> list[tuple[Any, ...]]:
     """The rows of a query."""
-    return database.run(query).fetchall()
+    return list(database.run(query).rows())

@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-import duckdb
 import typer
 
 from sendledger.cli.context import joining, reachable, run
@@ -19,7 +18,7 @@ from sendledger.cli.progress import Shown, bar
 from sendledger.config import Settings
 from sendledger.domain.policies import DEFAULT
 from sendledger.domain.settled import Policy
-from sendledger.edges.exports.database import Database, database
+from sendledger.edges.exports.database import Database, StatementError, database
 from sendledger.edges.exports.files import (
     EVERYTHING,
     STDOUT,
@@ -152,7 +151,7 @@ def _export(order: _Order) -> None:
             run(_exported(settings, order, shown), settings=settings)
         except (TargetError, StandstillError, UnknownVersion) as error:
             raise CannotError(str(error)) from None
-        except duckdb.Error as error:
+        except StatementError as error:
             raise CannotError(f"DuckDB could not do it: {str(error).splitlines()[0]}") from None
 
 

@@ -13,8 +13,7 @@ from sendledger.cli.progress import Shown, bar
 from sendledger.config import Settings
 from sendledger.domain.postgres import ddl as ddl_of
 from sendledger.edges.signals import cancel_on_signals
-from sendledger.edges.sinks.postgres import PATIENCE, Sink, keep
-from sendledger.edges.sinks.tables import SinkError
+from sendledger.edges.sinks.sink import PATIENCE, Sink, SinkError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -64,6 +63,8 @@ def postgres(
 
 
 async def _kept(settings: Settings, sink: Sink, shown: Shown) -> None:
+    from sendledger.edges.sinks.postgres import keep  # noqa: PLC0415 — psycopg is for this verb alone
+
     await reachable(settings)
 
     def caught_up() -> None:

@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import duckdb
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -27,8 +26,7 @@ from sendledger.cli.progress import Shown, bar
 from sendledger.config import Settings
 from sendledger.domain.spreadsheet import safe_text
 from sendledger.edges.exports import views
-from sendledger.edges.exports.database import Database, database
-from sendledger.edges.exports.files import rows_of
+from sendledger.edges.exports.database import Database, Result, StatementError, database
 from sendledger.edges.exports.scan import Reading, read
 from sendledger.edges.verify.log import StandstillError
 from sendledger_schemas.envelope import UnknownVersion
@@ -77,16 +75,14 @@ def sql(
                 with bar("reading the log") as shown:
                     run(_fill(settings, made, wanted, campaign, shown), settings=settings)
                 if statement is not None:
-                    _show(made, statement, form)
+                    _print(made.run(statement), form)
                     return
                 if not sys.stdin.isatty():
                     for each in statements(sys.stdin):
-                        _show(made, each, form)
+                        _print(made.run(each), form)
                     return
-        except (StandstillError, UnknownVersion) as error:
+        except (StandstillError, StatementError, UnknownVersion) as error:
             raise CannotError(str(error)) from None
-        except duckdb.Error as error:
-            raise CannotError(str(error).strip()) from None
         _prompt(path, form)
 
 
@@ -128,11 +124,8 @@ def _prompt(path: Path, form: Form) -> None:
         subprocess.run([program, "-cmd", "SET TimeZone = 'UTC'", str(path)], check=False)
         return
     typer.echo(_HELP)
-    with_connection = duckdb.connect(str(path))
-    try:
-        _loop(with_connection, form, _ask)
-    finally:
-        with_connection.close()
+    with database(path, fill=False) as made:
+        _loop(made, form, _ask)
 
 
 def _opens(program: str, path: Path) -> bool:
@@ -148,7 +141,7 @@ def _ask(prompt: str) -> str | None:
         return None
 
 
-def _loop(connection: duckdb.DuckDBPyConnection, form: Form, ask: Callable[[str], str | None]) -> None:
+def _loop(made: Database, form: Form, ask: Callable[[str], str | None]) -> None:
     """Statement after statement until the end of input; a wrong one is told, and the next one asked for."""
     waiting = ""
     while (line := ask("sendledger> " if not waiting else "       ...> ")) is not None:
@@ -161,9 +154,9 @@ def _loop(connection: duckdb.DuckDBPyConnection, form: Form, ask: Callable[[str]
             waiting += line + "\n"
         if waiting.rstrip().endswith(";"):
             try:
-                _print(connection.execute(waiting), form)
-            except duckdb.Error as error:
-                typer.echo(str(error).strip(), err=True)
+                _print(made.run(waiting), form)
+            except StatementError as error:
+                typer.echo(str(error), err=True)
             waiting = ""
         elif not waiting.strip():
             waiting = ""
@@ -182,14 +175,10 @@ def _command(command: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------- what is shown
-def _show(made: Database, statement: str, form: Form) -> None:
-    _print(made.run(statement), form)
-
-
-def _print(found: duckdb.DuckDBPyConnection, form: Form) -> None:
-    if not found.description:
+def _print(found: Result, form: Form) -> None:
+    names, rows = found.names, found.rows()
+    if not names:
         return
-    names, rows = [str(column[0]) for column in found.description], rows_of(found)
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)

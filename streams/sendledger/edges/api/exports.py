@@ -125,7 +125,7 @@ def _cell(value: Any) -> Any:
 
 # ---------------------------------------------------------------------------------------- as a file
 async def _prepared(desk: Desk, campaign_id: str, wanted: Wanted, format_: Format, *, full: bool) -> BinaryIO:
-    """A file, open and already without a name. Errors: duckdb.Error, KafkaError, StandstillError."""
+    """A file, open and already without a name. Errors: StatementError, KafkaError, StandstillError."""
     with tempfile.TemporaryDirectory(prefix="sendledger-export-") as directory:
         with database(Path(directory) / "export.duckdb") as made:
             reading = Reading(made, ("messages",), campaign_id, wanted.policy)

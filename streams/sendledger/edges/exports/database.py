@@ -2,7 +2,8 @@
 
 Of a message, or a campaign, several records may have been read; `settle` keeps the one of the greater rank, whatever
 order they came in, and forgets what a tombstone behind it deleted. Nothing is loaded from the network, ever. All calls
-block; the caller picks the thread, one at a time.
+block; the caller picks the thread, one at a time. The only home of duckdb, which is loaded once it is needed: it takes
+0.15 s and 20 MB that no role has to spend.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import orjson
 
 from sendledger.domain.column_types import DUCKDB, literal, names, quoted
@@ -22,6 +22,7 @@ from sendledger_schemas.tables import columns
 MEMORY = "256MB"
 """What DuckDB may hold; what is more goes to disk, beside the file."""
 _CHUNK = 10_000
+_FEW = 1_000
 _THREADS = 2
 
 # What a record says beside its row: where it stood, and of a message where its request stands.
@@ -46,19 +47,65 @@ RAW: Mapping[str, Mapping[str, str]] = {
 }
 
 
-class Database:
-    """One file. `add` rows of the raw tables, then `settle`; every error of DuckDB comes as it is (duckdb.Error)."""
+class StatementError(Exception):
+    """DuckDB could not do it; the message is DuckDB's."""
 
-    def __init__(self, path: Path) -> None:
+
+class Result:
+    """What a statement found."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    @property
+    def names(self) -> list[str]:
+        """The columns; none, if it was no question."""
+        return [str(column[0]) for column in self._found.description or ()]
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """All rows, a few at a time. Errors: StatementError."""
+        while True:
+            with _told():
+                few = self._found.fetchmany(_FEW)
+            if not few:
+                return
+            yield from few
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    import duckdb  # noqa: PLC0415 — see above
+
+    try:
+        yield
+    except duckdb.Error as error:
+        said = str(error).strip()
+    else:
+        return
+    raise StatementError(said)  # outside, so that it keeps nothing of DuckDB's alive
+
+
+class Database:
+    """One file. `add` rows of the raw tables, then `settle`. Every call may raise StatementError.
+
+    `fill`: the raw tables are made, to be filled; else the file is opened as it is.
+    """
+
+    def __init__(self, path: Path, *, fill: bool = True) -> None:
+        import duckdb  # noqa: PLC0415 — see above
+
         self._path = path
         self._waiting: dict[str, list[bytes]] = {name: [] for name in RAW}
-        self._connection = duckdb.connect(str(path), config=_CONFIG)
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute("SET preserve_insertion_order = false")
-        self._connection.execute(f"SET temp_directory = {literal(str(path.with_suffix('.tmp')))}")
+        with _told():
+            self._connection = duckdb.connect(str(path), config=_CONFIG)
+        self.run("SET TimeZone = 'UTC'")
+        if not fill:
+            return
+        self.run("SET preserve_insertion_order = false")
+        self.run(f"SET temp_directory = {literal(str(path.with_suffix('.tmp')))}")
         for name, fields in RAW.items():
             listed = ", ".join(f"{quoted(field)} {kind}" for field, kind in fields.items())
-            self._connection.execute(f"CREATE TABLE {name} ({listed})")
+            self.run(f"CREATE TABLE {name} ({listed})")
 
     def close(self) -> None:
         """Give the file back."""
@@ -85,23 +132,24 @@ class Database:
         chunk.write_bytes(b"\n".join(waiting))
         fields = ", ".join(f"{quoted(name)}: {literal(kind)}" for name, kind in RAW[table].items())
         read = f"read_json({literal(str(chunk))}, format = 'newline_delimited', columns = {{{fields}}})"
-        self._connection.execute(f"INSERT INTO {table} SELECT * FROM {read}")  # noqa: S608 — names of ours
+        self.run(f"INSERT INTO {table} SELECT * FROM {read}")  # noqa: S608 — names of ours
         chunk.unlink()
 
-    def run(self, statement: str, arguments: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+    def run(self, statement: str, arguments: Sequence[Any] = ()) -> Result:
         """One statement."""
-        return self._connection.execute(statement, arguments)
+        with _told():
+            return Result(self._connection.execute(statement, arguments))
 
     def value(self, query: str, arguments: Sequence[Any] = ()) -> Any:
         """The first field of the first row."""
-        found = self._connection.execute(query, arguments).fetchone()
+        found = next(self.run(query, arguments).rows(), None)
         return None if found is None else found[0]
 
     def stretches(self) -> list[tuple[int, int, int]]:
         """Where the requests of the messages stand that were read: partition, first and last offset."""
         self.flush()
         query = "SELECT _request_partition, min(_request_offset), max(_request_offset) FROM read_messages GROUP BY ALL"
-        return self.run(query).fetchall()
+        return [(int(p), int(first), int(last)) for p, first, last in self.run(query).rows()]
 
     def settle(self, *tables: str) -> None:
         """Make these analysts' tables of what was read, and drop what it was made of."""
@@ -146,9 +194,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 @contextmanager
-def database(path: Path) -> Iterator[Database]:
-    """A new file, closed at the end."""
-    made = Database(path)
+def database(path: Path, *, fill: bool = True) -> Iterator[Database]:
+    """A new file, or with `fill=False` one that is there; closed at the end."""
+    made = Database(path, fill=fill)
     try:
         yield made
     finally:

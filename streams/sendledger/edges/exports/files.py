@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote
 
 from sendledger.domain.column_types import literal, quoted
@@ -31,6 +31,7 @@ _OPTIONS: dict[Format, str] = {
     "csv": "FORMAT csv, HEADER",
     "ndjson": "FORMAT json",
 }
+_AS_IT_IS = "USE_TMP_FILE false"  # into the file that is there, with its mode
 _INSTANT = "'%Y-%m-%dT%H:%M:%S.%fZ'"  # as everywhere on the log
 
 
@@ -64,7 +65,7 @@ EVERYTHING = Selection()
 
 
 def write_file(database: Database, table: str, target: Path, format_: Format, selection: Selection = EVERYTHING) -> int:
-    """One file, in the order of the table. Returns the number of rows. Errors: duckdb.Error."""
+    """One file, in the order of the table. Returns the number of rows. Errors: StatementError."""
     return _copy(database, _select(table, format_, selection.condition()), target, format_)
 
 
@@ -77,10 +78,10 @@ def write_folder(
 ) -> int:
     """The messages under `target/campaign_id=…/day=YYYY-MM-DD/`, one file each. Returns the number of rows.
 
-    `tell` is told how many files of how many are written. Errors: duckdb.Error, OSError.
+    `tell` is told how many files of how many are written. Errors: StatementError, OSError.
     """
     where = selection.condition()
-    found = database.run(f"SELECT DISTINCT campaign_id, day FROM messages WHERE {where} ORDER BY ALL").fetchall()  # noqa: S608 — literals of ours
+    found = list(database.run(f"SELECT DISTINCT campaign_id, day FROM messages WHERE {where} ORDER BY ALL").rows())  # noqa: S608 — literals of ours
     rows = 0
     for number, (campaign, day) in enumerate(found, 1):
         folder = target / f"campaign_id={quote(campaign, safe='')}" / f"day={day.isoformat()}"
@@ -92,7 +93,7 @@ def write_folder(
 
 
 def _copy(database: Database, query: str, target: Path, format_: Format) -> int:
-    copied = database.value(f"COPY ({query}) TO {literal(str(target))} ({_OPTIONS[format_]})")
+    copied = database.value(f"COPY ({query}) TO {literal(str(target))} ({_OPTIONS[format_]}, {_AS_IT_IS})")
     return int(copied or 0)
 
 
@@ -148,9 +149,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def rows_of(found: Any) -> Iterator[tuple[Any, ...]]:
-    """The rows of a result, a few at a time."""
-    while rows := found.fetchmany(1_000):
-        yield from rows

@@ -88,7 +88,7 @@ class Reading:
         return [topic for table, topics in _OF_TABLE.items() if table in self.tables for topic in topics]
 
     def take(self, records: Records) -> None:
-        """Records of one partition, in order; what nobody can read is counted. Errors: duckdb.Error, UnknownVersion."""
+        """Records of one partition in order; unreadable ones are counted. Errors: StatementError, UnknownVersion."""
         for record in records:
             try:
                 self._take[record.topic](record)
@@ -134,7 +134,7 @@ class Reading:
 
 
 async def read(reading: Reading, kafka: KafkaSettings, *, partitions: int, progress: Progress) -> None:
-    """Read all that `reading` asks for. Errors: KafkaError, StandstillError, UnknownVersion, duckdb.Error."""
+    """Read all that `reading` asks for. Errors: KafkaError, StandstillError, UnknownVersion, StatementError."""
     places = [TopicPartition(topic, p) for topic in reading.topics for p in range(partitions)]
     async with started(consumer(kafka, group_id=None)) as reader:
         assign_all(reader, places)

@@ -15,18 +15,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from pydantic import SecretStr
 
 from sendledger.config import Settings
 from sendledger.domain.changes import Changes, campaign_of, message_of
 from sendledger.domain.postgres import KEYS
 from sendledger.edges.kafka import connection, consumer
 from sendledger.edges.log_scan import Progress
-from sendledger.edges.sinks.tables import Away, Place, SinkError, Tables, connected
+from sendledger.edges.sinks.sink import Sink, SinkError
+from sendledger.edges.sinks.tables import Away, Place, Tables, connected
 from sendledger.edges.topic_ids import topic_ids
 from sendledger_schemas.topics import CAMPAIGN_STATE, MESSAGE_STATE
 
@@ -37,18 +36,6 @@ _READERS = {MESSAGE_STATE: message_of, CAMPAIGN_STATE: campaign_of}
 _POLL_MS = 500
 _AT_ONCE = 5_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
-PATIENCE = 60.0
-
-
-@dataclass(frozen=True)
-class Sink:
-    """What to keep where. `once`: only to the ends that the topics have at the start."""
-
-    dsn: SecretStr
-    schema: str = "sendledger"
-    create: bool = False
-    once: bool = False
-    patience: float = PATIENCE
 
 
 async def keep(

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from sendledger.domain.changes import Changes
 from sendledger.domain.postgres import cursor_statements, ddl, delete, upsert
+from sendledger.edges.sinks.sink import SinkError
 
 VARIABLE = "SENDLEDGER_POSTGRES_DSN"
 Place = tuple[str, int]
@@ -23,10 +24,6 @@ Place = tuple[str, int]
 _CONNECT_SECONDS = 10
 # What a server says that will be there again in a while.
 _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "reserved", "administrator command", "crash")
-
-
-class SinkError(Exception):
-    """The sink cannot go on, and trying again would not help. The message says why and what to do."""
 
 
 class Away(Exception):
