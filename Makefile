@@ -94,7 +94,7 @@ lock: setup ## Lock every version and hash anew from requirements*.in (the only 
 	@infra/lock.sh
 
 clean: ## Remove what setup and the tests made
-	@rm -rf .venv .venv-bench infra/kafka/lib tests/bench/peers/kafka_streams/target streams/foldcore/target
+	@rm -rf .venv .venv-bench .venv-oracles infra/kafka/lib tests/bench/peers/kafka_streams/target streams/foldcore/target
 	@rm -rf tests/oracles/*/node_modules
 	@rm -f streams/sendledger/edges/libfoldcore.native
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

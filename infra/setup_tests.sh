@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # What `make test` needs on top of setup.sh: Debian's Chromium, Prometheus (promtool), PostgreSQL and wrk, and the npm packages
-# of tests/oracles/, each folder with its versions and hashes in package-lock.json. What is missing and cannot be had here
-# is said, and all ends well: the test that needs it then says why it is skipped, and fails where CI is set.
+# of tests/oracles/, each folder with its versions and hashes in package-lock.json, and ClickHouse as a library in a venv of its
+# own. What is missing and cannot be had here is said, and all ends well: the test that needs it then says why it is skipped,
+# and fails where CI is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly LEAST_NODE=18
+readonly LEAST_NODE=18 CLICKHOUSE=.venv-oracles
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -62,9 +63,25 @@ install_oracle() {
   fi
 }
 
+# --no-deps: what chdb-core declares besides is for data frames only (infra/lock.sh).
+install_clickhouse() {
+  local wanted
+  wanted=$(sha256sum <requirements-oracles.txt | cut -d' ' -f1)
+  if [[ $(cat "$CLICKHOUSE/.made-from" 2>/dev/null) == "$wanted" ]]; then return; fi
+  say "installing ClickHouse as a library"
+  .venv/bin/python -m venv --clear "$CLICKHOUSE"
+  if "$CLICKHOUSE/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes \
+    -r requirements-oracles.txt; then
+    echo "$wanted" >"$CLICKHOUSE/.made-from"
+  else
+    say "pip could not install ClickHouse as a library"
+  fi
+}
+
 exec 9<"$0" # two calls at once must not install into the same places
 flock 9
 install_packages
+install_clickhouse
 if ! node_is_there; then
   say "without Node.js $LEAST_NODE or later and npm nothing is checked against the npm packages in tests/oracles"
   exit 0

@@ -25,6 +25,7 @@ from sendledger.setting_types import (
     PlainPath,
     Port,
     PostbackTokens,
+    PostgresDsn,
     ProviderKey,
     Url,
 )
@@ -131,6 +132,8 @@ class Settings(_Given):
     postback_tokens: PostbackTokens = ()
     api_tokens: ApiTokens = ()
     api_rate_limit: Annotated[float, Field(ge=0)] = 100.0  # requests/s of one token; 0 = no limit
+
+    postgres_dsn: PostgresDsn | None = None  # of `sink postgres`; it holds a password
 
     # addresses
     host: str = "127.0.0.1"

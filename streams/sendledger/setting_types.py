@@ -131,6 +131,7 @@ Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=1, le=65535)]
 Url = Annotated[str, AfterValidator(_web_address)]
 ProviderKey = Annotated[SecretStr, AfterValidator(_one_line)]
+PostgresDsn = Annotated[SecretStr, AfterValidator(_one_line)]
 Token = Annotated[SecretStr, AfterValidator(_strong)]
 PlainPath = Annotated[Path, AfterValidator(lambda path: path.expanduser())]
 PostbackTokens = Annotated[tuple[Token, ...], BeforeValidator(_parts)]

@@ -6,7 +6,17 @@ import sys
 
 import typer
 
-from sendledger.cli import campaigns, messages, operations, processes, tokens, verifying
+from sendledger.cli import (
+    campaigns,
+    exporting,
+    messages,
+    operations,
+    processes,
+    sinks,
+    sql,
+    tokens,
+    verifying,
+)
 from sendledger.cli.errors import CannotError, FailedError
 from sendledger.config import ConfigError
 
@@ -34,7 +44,7 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for part in (processes, campaigns, messages, operations, tokens, verifying):
+    for part in (processes, campaigns, messages, exporting, sql, sinks, operations, tokens, verifying):
         part.add_to(app)
     return app
 

@@ -36,7 +36,7 @@ def operator() -> str:
 def secrets_of(settings: Settings) -> list[str]:
     """All secrets that these settings hold, for the log to leave out."""
     single = (settings.provider_api_key, settings.recipient_pepper, settings.kafka.sasl_password,
-              settings.kafka.ssl_password)  # fmt: skip
+              settings.kafka.ssl_password, settings.postgres_dsn)  # fmt: skip
     several = (*settings.postback_tokens, *(given.token for given in settings.api_tokens))
     plain = [secret.get_secret_value() for secret in (*single, *several) if secret is not None]
     pairs = [pair.get_secret_value() for pair in settings.receiver_basic_auth]

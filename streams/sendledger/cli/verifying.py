@@ -7,16 +7,15 @@ import json as json_format
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sendledger.cli.context import joining, operator, reachable, run
 from sendledger.cli.errors import CannotError, FailedError
+from sendledger.cli.progress import bar
 from sendledger.config import Settings
 from sendledger.domain.settled import Policy
 from sendledger.domain.verification import Difference, Report, summary
@@ -104,7 +103,7 @@ async def _runs(settings: Settings, options: Options, pause: float | None, *, me
 
 async def _one(settings: Settings, options: Options, *, as_json: bool) -> Sequence[Difference]:
     began = time.monotonic()
-    with _progress() as (progress, tell):
+    with bar("reading the log") as (progress, tell):
         try:
             report = await verify(settings, options, Watch(tell, progress))
         except (UnknownCampaignError, LogCutError, StandstillError, UnknownVersion) as error:
@@ -121,29 +120,6 @@ async def _one(settings: Settings, options: Options, *, as_json: bool) -> Sequen
         for line in lines(report, seconds):
             typer.echo(line)
     return report.differences
-
-
-class _progress:  # noqa: N801 — used as a function is
-    """A bar on a terminal (stderr); elsewhere the sentences alone."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        columns = TextColumn("reading the log"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
-        self._task = self._bar.add_task("")
-
-    def __enter__(self) -> tuple[Callable[[int, int], None], Callable[[str], None]]:
-        self._bar.start()
-        return self._read, self._tell
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def _read(self, read: int, everything: int) -> None:
-        self._bar.update(self._task, completed=read, total=everything)
-
-    def _tell(self, sentence: str) -> None:
-        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 # ---------------------------------------------------------------------------------------- what is shown

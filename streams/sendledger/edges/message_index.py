@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sendledger.domain.policies import DEFAULT
+from sendledger.domain.settled import Policy
 from sendledger_schemas.states import MessageState
 
 _SCHEMA = """
@@ -84,7 +85,7 @@ class Wanted:
     """Which messages: those of one bucket (None: all), as they are settled under a policy; `reason`: by default's."""
 
     bucket: str | None = None
-    policy: str = DEFAULT
+    policy: Policy = DEFAULT
     reason: str | None = None
 
 

@@ -59,6 +59,10 @@ def verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         ("dead-letters", "retry"),
         ("topics", "check"),
         ("run", "fold"),
+        ("export", "messages"),
+        ("export", "campaigns", "--format", "csv", "-o", "-"),
+        ("sql", "SELECT 1"),
+        ("sink", "postgres"),
     ],
 )
 def test_a_verb_that_finds_no_instance_says_so(verb: Verb, arguments: tuple[str, ...]) -> None:
@@ -161,7 +165,7 @@ def test_a_moment_or_policy_that_cannot_be_is_refused(verb: Verb, arguments: tup
 
 def test_settings_are_shown_without_secrets(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
     """`config` tells of a secret only whether it is set."""
-    for name in ("RECIPIENT_PEPPER", "PROVIDER_API_KEY", "POSTBACK_TOKENS"):
+    for name in ("RECIPIENT_PEPPER", "PROVIDER_API_KEY", "POSTBACK_TOKENS", "POSTGRES_DSN"):
         monkeypatch.setenv(f"SENDLEDGER_{name}", CANARY)
     monkeypatch.setenv("SENDLEDGER_API_TOKENS", f"admin:{CANARY}")
     monkeypatch.setenv("KAFKA_SASL_PASSWORD", CANARY)
@@ -228,12 +232,12 @@ def test_the_key_is_the_command(one: tuple[str, str, str, bytes], two: tuple[str
 
 def test_all_secrets_of_the_settings_are_known_to_the_log(tmp_path: Path) -> None:
     """Every secret that a setting can hold is on the list that the log leaves out."""
-    names = ("PROVIDER_API_KEY", "RECIPIENT_PEPPER", "POSTBACK_TOKENS")
+    names = ("POSTGRES_DSN", "PROVIDER_API_KEY", "RECIPIENT_PEPPER", "POSTBACK_TOKENS")
     given_ = {f"SENDLEDGER_{name}": f"{CANARY}-{name}" for name in names}
     given_ |= {"SENDLEDGER_API_TOKENS": f"read:{CANARY}-READ,admin:{CANARY}-ADMIN"}
     given_ |= {f"KAFKA_{name}": f"{CANARY}-{name}" for name in ("SASL_PASSWORD", "SSL_PASSWORD")}
     found = secrets_of(load(given_, None))
-    ends = ("PROVIDER_API_KEY", "RECIPIENT_PEPPER", "POSTBACK_TOKENS", "READ", "ADMIN", "SASL_PASSWORD", "SSL_PASSWORD")
+    ends = (*names, "READ", "ADMIN", "SASL_PASSWORD", "SSL_PASSWORD")
     assert sorted(found) == sorted(f"{CANARY}-{end}" for end in ends)
     pair = f"user:{CANARY}-BASIC"
     found = secrets_of(load({"SENDLEDGER_RECEIVER_BASIC_AUTH": pair}, None))

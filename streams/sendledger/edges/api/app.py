@@ -13,6 +13,7 @@ from sendledger.edges.api import (
     account,
     campaigns,
     description,
+    exports,
     glossary,
     latency,
     messages,
@@ -56,7 +57,7 @@ def application(desk: Desk, tokens: Tokens, *, per_second: float = 0.0) -> FastA
     app.state.page = page.read()
     app.state.sessions = sessions = session.Sessions(tokens.keys())
     problems.install(app)
-    for part in (submissions, campaigns, messages, suppressions, trail, stream, probes):
+    for part in (submissions, campaigns, messages, exports, suppressions, trail, stream, probes):
         app.include_router(part.router)
     for part in (account, latency, glossary, session, page):  # what the page needs besides
         app.include_router(part.router)

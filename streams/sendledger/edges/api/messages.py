@@ -1,17 +1,12 @@
-"""Messages: pages and exports of a campaign's, one with its timeline, and the decision about a doubt (DESIGN §8)."""
+"""Messages: pages of a campaign's, one with its timeline, and the decision about a doubt (DESIGN §8)."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from sendledger.domain.policies import DEFAULT
@@ -28,7 +23,7 @@ from sendledger.edges.api.desk import (
     place_of,
 )
 from sendledger.edges.api.problems import RESPONSES, Problem, also, not_found
-from sendledger.edges.message_index import Page, Wanted
+from sendledger.edges.message_index import Wanted
 from sendledger.edges.timeline import timeline
 from sendledger_schemas.decisions import Resolution
 from sendledger_schemas.states import Bucket
@@ -58,20 +53,19 @@ _COLUMNS = (
     "recipient_id",
     "version",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet calculate (OWASP: CSV injection)
 _TIMELINE_SECONDS = 30.0
 
 MessagePath = Annotated[str, Path(alias="message_id", max_length=64)]
 BucketParameter = Annotated[Bucket | None, Query(description="Only messages in this bucket")]
 
 
-def _wanted(bucket: BucketParameter = None, policy: PolicyParameter = DEFAULT) -> Wanted:
+def wanted_messages(bucket: BucketParameter = None, policy: PolicyParameter = DEFAULT) -> Wanted:
     """Which messages, and how they are settled."""
     return Wanted(bucket, policy)
 
 
 def _with_reason(
-    wanted: Annotated[Wanted, Depends(_wanted)],
+    wanted: Annotated[Wanted, Depends(wanted_messages)],
     reason: Annotated[
         str | None,
         Query(
@@ -87,7 +81,7 @@ def _with_reason(
     return Wanted(wanted.bucket, wanted.policy, reason)
 
 
-WantedParameters = Annotated[Wanted, Depends(_wanted)]
+WantedParameters = Annotated[Wanted, Depends(wanted_messages)]
 
 
 class ResolveBody(BaseModel):
@@ -121,53 +115,6 @@ async def messages(
     page = await asyncio.to_thread(desk.view.index.page, campaign_id, wanted, after=after, limit=limit)
     following = cursor(page.next) if page.next is not None else None
     return json({"items": [shown(document, wanted.policy) for document in page.items], "next_cursor": following})
-
-
-@router.get(
-    "/v1/campaigns/{campaign_id}/export",
-    response_class=StreamingResponse,
-    responses={
-        200: {"content": {kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/x-ndjson")}},
-        **also(404),
-    },
-)
-async def export(
-    desk: TheDesk,
-    _caller: Reader,
-    campaign_id: KnownCampaign,
-    wanted: WantedParameters,
-    format_: Annotated[Literal["csv", "ndjson"], Query(alias="format")] = "csv",
-) -> Response:
-    """All messages of a campaign as CSV or NDJSON, numbers masked."""
-    write, media = (_csv, "text/csv; charset=utf-8") if format_ == "csv" else (_ndjson, "application/x-ndjson")
-    pages = desk.view.index.pages(campaign_id, wanted)
-    headers = {"Content-Disposition": f'attachment; filename="messages.{format_}"'}
-    head = ",".join(_COLUMNS) + "\r\n" if format_ == "csv" else ""
-    return StreamingResponse(_written(pages, head, partial(write, wanted.policy)), headers=headers, media_type=media)
-
-
-async def _written(pages: Iterator[Page], head: str, write: Callable[[Iterable[bytes]], str]) -> AsyncIterator[str]:
-    if head:
-        yield head
-    while (page := await asyncio.to_thread(next, pages, None)) is not None:
-        yield await asyncio.to_thread(write, page.items)
-
-
-def _ndjson(policy: str, documents: Iterable[bytes]) -> str:
-    return "".join(orjson.dumps(shown(document, policy)).decode() + "\n" for document in documents)
-
-
-def _csv(policy: str, documents: Iterable[bytes]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    for document in documents:
-        message = shown(document, policy)
-        writer.writerow([_cell(message[name]) for name in _COLUMNS])
-    return out.getvalue()
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 @router.get("/v1/messages/{message_id}", response_model=answers.Message, responses=also(404))
