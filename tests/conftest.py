@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -64,3 +65,8 @@ async def fresh_kafka(tmp_path: Path) -> AsyncIterator[Settings]:
     """Settings on a broker of the test's own, with all topics; for tests that break it."""
     async with system(tmp_path) as settings:
         yield settings
+
+
+def pytest_unconfigure() -> None:
+    """What a fold in this process froze may be freed now: DuckDB's library complains at exit of what nobody freed."""
+    gc.unfreeze()

@@ -161,7 +161,7 @@ def test_a_failed_fetch_leaves_the_old_jars_and_is_tried_again(machine: Machine)
     assert not (machine.checkout / "infra/kafka/lib").exists()
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-oracles.txt"])
 def test_every_requirement_is_locked_by_hash_and_no_index_is_named(name: str) -> None:
     """Each line is one version with its hashes; no file says where packages come from."""
     text = (CHECKOUT / name).read_text(encoding="utf-8")

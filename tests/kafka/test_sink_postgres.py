@@ -189,8 +189,9 @@ async def test_two_at_once_and_a_database_that_goes_away(shared_kafka: Settings,
         assert PASSWORD not in one.err + two.err
 
 
-async def test_rows_that_cannot_be_written_leave_the_cursor(shared_kafka: Settings, server: Postgres) -> None:
-    """The database refuses a row: the sink ends with the reason, and the next run writes what this one did not."""
+async def test_what_is_refused_is_told_and_leaves_the_cursor(shared_kafka: Settings, server: Postgres) -> None:
+    """Each lasting error ends the sink with its reason; rows that were refused are written by the next run."""
+    await one_line_without_the_password(shared_kafka, server)
     await write(shared_kafka, [message(message_state(f"m{number}")) for number in range(800)])
     await once(shared_kafka, server)
     server.do("ALTER TABLE sendledger.messages ADD CONSTRAINT no_more CHECK (bucket <> 'sent')")
@@ -200,9 +201,10 @@ async def test_rows_that_cannot_be_written_leave_the_cursor(shared_kafka: Settin
     server.do("ALTER TABLE sendledger.messages DROP CONSTRAINT no_more")
     await once(shared_kafka, server)
     await agrees(shared_kafka, server)
+    await unreadable_records_and_another_log(shared_kafka, server)
 
 
-async def test_what_is_wrong_is_one_line_without_the_password(shared_kafka: Settings, server: Postgres) -> None:
+async def one_line_without_the_password(shared_kafka: Settings, server: Postgres) -> None:
     """No tables, a wrong password, no server, no address: exit code 2, what to do, and never a secret."""
     env = env_of(shared_kafka, server)
     ended = await sendledger("sink", "postgres", "--once", env=env, directory=shared_kafka.data_dir)
@@ -218,16 +220,16 @@ async def test_what_is_wrong_is_one_line_without_the_password(shared_kafka: Sett
         assert PASSWORD not in str(told.value)
 
 
-async def test_another_log_is_refused_and_gaps_are_passed(shared_kafka: Settings, server: Postgres) -> None:
-    """Tables of a log that is no more are not mixed with a new one's; unreadable records are left out."""
+async def unreadable_records_and_another_log(shared_kafka: Settings, server: Postgres) -> None:
+    """Unreadable records are left out; tables of a log that is no more are not mixed with a new one's."""
     strange = [
         Outgoing(MESSAGE_STATE, 1, b"m1", b"\xff"),
         message(message_state("m9", version=2**70)),
-        Outgoing(MESSAGE_STATE, 1, b"not-its-key", message_state("m9", version=3).model_dump_json().encode()),
+        Outgoing(MESSAGE_STATE, 1, b"not-its-key", message_state("m9", version=4).model_dump_json().encode()),
     ]
-    await write(shared_kafka, [message(message_state("m9", version=2)), *strange])
+    await write(shared_kafka, [message(message_state("m9", version=3)), *strange])
     await once(shared_kafka, server)
-    assert server.ask("SELECT message_id, version FROM sendledger.messages") == [("m9", 3)]
+    assert server.ask("SELECT version FROM sendledger.messages WHERE message_id = 'm9'") == [(4,)]
     await fresh_topics(shared_kafka)
     with pytest.raises(SinkError, match="another log"):
         await once(shared_kafka, server)

@@ -102,7 +102,8 @@ def messages(
     text that a spreadsheet would calculate.
 
     Numbers are masked. --numbers takes them from the requests' topic; only you can read the files then. What is read
-    waits in a file under TMPDIR: memory stays below 400 MB whatever the number of messages.
+    waits in a file under TMPDIR: memory stays below 400 MB whatever the number of messages. Exit code 2 with the reason
+    if it cannot be done; nothing is left behind then.
     """
     selection = Selection(bucket, _day("--from", first_day), _day("--to", last_day))
     target = _target(output, format_)

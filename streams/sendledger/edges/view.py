@@ -123,6 +123,9 @@ class View:
             except msgspec.DecodeError:
                 _unreadable(record)
                 continue
+            if gone:  # a state behind a tombstone stands
+                self.index.put(states, gone=gone)
+                states, gone = [], []
             states.append(_indexed(head, record.value))
         self.index.put(states, gone=gone)
 

@@ -207,6 +207,17 @@ async def test_an_unreadable_message_state_stops_nothing(filled: Filled) -> None
     assert filled.bench.desk.view.index.get("a") is not None
 
 
+async def test_what_stands_behind_a_tombstone_counts(filled: Filled) -> None:
+    """Deleted and written again, or written and deleted, in one fetch: the later of the two holds."""
+    document = message_state("a").model_dump_json().encode()
+    written, deleted = Record(MESSAGE_STATE, 1, document, b"a"), Record(MESSAGE_STATE, 0, None, b"a")
+    view = filled.bench.desk.view
+    await view.apply_states([deleted, written])
+    assert view.index.get("a") is not None
+    await view.apply_states([written, deleted])
+    assert view.index.get("a") is None
+
+
 async def test_only_a_doubt_can_be_resolved(filled: Filled) -> None:
     """A message that is not in doubt is told so, and nothing is written."""
     await filled.messages("a")

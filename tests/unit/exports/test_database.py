@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -61,9 +63,18 @@ def test_what_nobody_can_read_is_counted_and_left_out(made: Database) -> None:
     assert reading.unreadable[MESSAGE_STATE] == 2  # the third names no campaign: whose it is, nobody knows
 
 
-def test_a_day_is_a_day_in_utc(made: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Just before and at midnight in UTC are two days, in whatever zone the machine or the event is."""
+@pytest.fixture
+def _in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_new_york")
+def test_a_day_is_a_day_in_utc(made: Database) -> None:
+    """Just before and at midnight in UTC are two days, in whatever zone the machine or the event is."""
     log = Log(Reading(made, ("messages",)))
     midnight = datetime(2026, 3, 1, tzinfo=UTC)
     log.message(message_state("a", requested_at=midnight - timedelta(microseconds=1)))
