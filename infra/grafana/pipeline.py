@@ -73,6 +73,12 @@ _LOG = (
         (("{{group}} {{partition}}", "sum by (group, partition) (sendledger_consumer_lag_records{WHERE})"),),
     ),
     Panel(
+        "The senders' journal",
+        "Attempts, responses and decisions that the senders have not read yet. Nothing is called before they are.",
+        "short",
+        (("{{topic}}", "sum by (topic) (sendledger_sender_journal_lag_records{WHERE})"),),
+    ),
+    Panel(
         "Cursor and end",
         "Records a second that are done, beside those that come. Two lines that part mean a worker that is too slow.",
         "cps",

@@ -19,7 +19,7 @@ from tests.support.registries import known_labels
 
 ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "infra" / "grafana"
-FILES = sorted((ROOT / "dashboards").glob("*.json"))
+FILES = sorted((ROOT / "dashboards").glob("sendledger-*.json"))
 DASHBOARDS: dict[str, dict[str, Any]] = {file.stem: json.loads(file.read_text()) for file in FILES}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {"short", "percentunit", "s", "bytes", "mps", "cps", "reqps"}  # Grafana's names of units

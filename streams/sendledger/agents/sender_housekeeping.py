@@ -14,7 +14,7 @@ from sendledger.agents.sender_claims import Claims
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_partition import JOURNAL, Partition
-from sendledger.agents.watchdog import Progress, StalledError
+from sendledger.agents.watchdog import Progress, StalledError, behind
 from sendledger.domain.sending import dead
 from sendledger.edges.clocks import steady
 from sendledger_schemas.campaigns import ACCOUNT
@@ -103,6 +103,10 @@ class Housekeeping:
             _log.warning("the ends of the journal cannot be asked for", error=type(error).__name__)
             self._progress.forget()
             return
+        late = behind(cursors, ends)
+        for topic in JOURNAL:
+            lag = sum(ends[place] - cursor for place, cursor in late.items() if place.topic == topic)
+            self._kit.metrics.journal.labels(topic).set(lag)
         if stuck := self._progress.look(self._looked_at, cursors, ends):
             raise StalledError(f"the journal was not read for {PATIENCE:.0f} s: {sorted(stuck)}")
 

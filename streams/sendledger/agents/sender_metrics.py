@@ -56,6 +56,12 @@ class SenderMetrics:
             "sendledger_sender_control_age_seconds", "Since the orders were surely known", registry=registry
         )
         self.unreadable = Gauge("sendledger_sender_unreadable_records", "Journal records skipped", registry=registry)
+        self.journal = Gauge(
+            "sendledger_sender_journal_lag_records",
+            "Attempts, responses and decisions still to be read, with the cursor as seen from outside the reader",
+            ["topic"],
+            registry=registry,
+        )
         self.call_seconds = Histogram(
             "sendledger_sender_call_seconds", "Duration of calls", buckets=_BUCKETS, registry=registry
         )

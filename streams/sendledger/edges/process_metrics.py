@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
-from prometheus_client import Gauge, ProcessCollector
+from prometheus_client import Gauge, ProcessCollector, disable_created_metrics
 
 from sendledger.life import Life
 from sendledger_schemas.states import FOLD_VERSION
@@ -13,6 +13,8 @@ from sendledger_schemas.states import FOLD_VERSION
 
 def tell_of_process(role: str, life: Life) -> None:
     """Register `sendledger_build_info`, `sendledger_role_ready` and the client's `process_…` in the role's registry."""
+    # Else there is a series beside each counter that nobody reads, and whose name has no unit.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the client's own has no types
     labels = {
         "role": role,
         "version": version("sendledger"),

@@ -39,6 +39,7 @@ def test_names_follow_prometheus_rules(role: Role, tmp_path: Path) -> None:
 def test_who_runs_is_told(tmp_path: Path) -> None:
     """Which build a role is, and that it is not ready before it says so."""
     told = generate_latest(registry_of("fold", tmp_path)).decode()
+    assert "_created" not in told
     assert re.search(r'sendledger_build_info\{.*role="fold",version="\d[^"]*"\} 1\.0', told)
     assert 'sendledger_role_ready{role="fold"} 0.0' in told
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
 from sendledger.agents.sender_housekeeping import Housekeeping
 from sendledger.agents.sender_metrics import SenderMetrics
+from sendledger.agents.sender_partition import JOURNAL
 from sendledger.domain.call_ends import NeverBegan, NoAnswer, Refused, Taken, TooFast
 from sendledger_schemas.campaigns import CampaignPaused, CampaignResumed
+from sendledger_schemas.topics import SEND_ATTEMPTS
 from tests.support.partition import log_of
 from tests.support.sender_parts import running
 
@@ -41,6 +45,21 @@ async def test_a_stop_is_told_from_whoever_it_comes(tmp_path: Path) -> None:
         pace.set_share(1, 4)
         told()
         assert (metrics.limit._value.get(), metrics.pace._value.get()) == (1_000, 250)
+
+
+async def test_the_journals_lag_is_that_of_all_partitions(tmp_path: Path) -> None:
+    """Ends of the log less the cursors, by topic; 0 where nothing waits."""
+    async with running(tmp_path, log_of(1)) as parts:
+        cursors = parts.it.partition.cursors
+
+        async def ends(places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+            return {place: cursors[place.topic] + (5 if place.topic == SEND_ATTEMPTS else 0) for place in places}
+
+        cast("Any", parts.kit).lookups = SimpleNamespace(ends=ends)
+        keep = Housekeeping(parts.kit, cast("Any", SimpleNamespace(partitions={3: parts.it.partition})), parts.calls)
+        await keep._look_for_progress()
+        lag = {topic: parts.kit.metrics.journal.labels(topic)._value.get() for topic in JOURNAL}
+        assert lag == {topic: 5 if topic == SEND_ATTEMPTS else 0 for topic in JOURNAL}
 
 
 def test_answers_are_counted_by_what_they_are_about() -> None:
