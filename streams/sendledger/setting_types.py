@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 Scope = Literal["read", "send", "admin"]
 _SCOPES: dict[str, Scope] = {scope: scope for scope in get_args(Scope)}
+HASHED = "sha256:"
 _LEAST_TOKEN = 22  # base64url characters: 128 bits and a little (DESIGN §7)
 _LEAST_KEY = 6  # a shorter one may stand in an address by chance
 # What a key is called in the address of the provider's GET form, and elsewhere.
@@ -21,7 +22,7 @@ _KEYS = frozenset({"api_key", "apikey", "api-key", "key", "password", "secret", 
 
 @dataclass(frozen=True)
 class ApiToken:
-    """A token of the HTTP API and what it may do."""
+    """A token of the HTTP API and what it may do; the token may be `sha256:` and its SHA-256 in hexadecimal."""
 
     scope: Scope
     token: SecretStr
@@ -39,7 +40,9 @@ def _api_tokens(value: object) -> object:
         scope, colon, token = part.strip().partition(":")
         if not colon or scope not in _SCOPES:
             raise ValueError(f"entry {number} is not scope:token with the scope read, send or admin")
-        tokens.append(ApiToken(scope=_SCOPES[scope], token=_strong(SecretStr(token))))
+        hashed = re.fullmatch(rf"{HASHED}[0-9a-f]{{64}}", token) is not None
+        secret = SecretStr(token)
+        tokens.append(ApiToken(scope=_SCOPES[scope], token=secret if hashed else _strong(secret)))
     return tuple(tokens)
 
 

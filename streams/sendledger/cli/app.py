@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from sendledger.cli import campaigns, messages, operations, processes, verifying
+from sendledger.cli import campaigns, messages, operations, processes, tokens, verifying
 from sendledger.cli.errors import CannotError, FailedError
 from sendledger.config import ConfigError
 
@@ -34,7 +34,7 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for part in (processes, campaigns, messages, operations, verifying):
+    for part in (processes, campaigns, messages, operations, tokens, verifying):
         part.add_to(app)
     return app
 

@@ -171,7 +171,7 @@ async def _message(settings: Settings, message_id: str) -> tuple[MessageState, l
 
 
 def _line(step: Step) -> str:
-    what = step.what if step.matched else f"{step.what} (not known to be this message's)"
     facts = ", ".join(f"{name} {value}" for name, value in step.facts.items())
+    place = f"{step.topic}, partition {step.partition}, offset {step.offset}"
     at = step.at.isoformat(timespec="milliseconds")
-    return f"{at}  {what}: {facts}  [{step.topic}, partition {step.partition}, offset {step.offset}]"
+    return f"{at}  {step.says}\n    {step.what}: {facts}  [{place}]"

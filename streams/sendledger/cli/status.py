@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.live import Live
 from rich.progress import Progress
 
-from sendledger.cli import shown
+from sendledger.cli import shown, watching
 from sendledger.cli.context import joining, reachable, run
 from sendledger.cli.errors import CannotError
 from sendledger.cli.numbers import Snapshot, following
@@ -25,8 +24,6 @@ from sendledger.edges.doubts import doubts
 from sendledger.edges.past import Asked, NotYetError, recall
 from sendledger.edges.verify.log import LogCutError, StandstillError
 from sendledger_schemas.envelope import UnknownVersion
-
-_LOOK = 0.5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -120,11 +117,9 @@ async def _status(settings: Settings, campaign: str | None, policy: Policy, *, w
                     found = await doubts(settings.kafka, campaign, partitions=settings.partitions, progress=told)
                 Console().print(shown.doubts(found))
             return
-        with Live(console=Console(), auto_refresh=False) as live:
-            while True:
-                snapshot = numbers.snapshot(datetime.now(UTC), campaign, policy)
-                live.update(shown.campaigns(snapshot), refresh=True)
-                await numbers.changed(within=_LOOK)
+        console = Console()
+        take = lambda: numbers.snapshot(datetime.now(UTC), campaign, policy)  # noqa: E731 — one thing that is asked for
+        await watching.watch(numbers, take, console, one=campaign is not None, as_json=as_json)
 
 
 def _print(snapshot: Snapshot, *, as_json: bool, one: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from sendledger.config import KafkaSettings
+from sendledger.domain.step_words import told
 from sendledger.edges.kafka import consumer
 from sendledger.edges.log_scan import scan, started
 from sendledger_schemas.envelope import Event, UnreadableEvent, decode
@@ -42,7 +43,13 @@ class Step:
     def shown(self) -> dict[str, Any]:
         """As JSON shows it."""
         place = {"topic": self.topic, "partition": self.partition, "offset": self.offset}
-        return {"at": format_instant(self.at), "what": self.what, "matched": self.matched, **place, **self.facts}
+        head = {"at": format_instant(self.at), "what": self.what, "says": self.says, "matched": self.matched}
+        return {**head, **place, **self.facts}
+
+    @property
+    def says(self) -> str:
+        """The same in plain words."""
+        return told(self.what, self.facts, matched=self.matched)
 
 
 async def timeline(kafka: KafkaSettings, state: MessageState) -> list[Step]:

@@ -57,6 +57,7 @@ PROBLEMS = [
     ("POST", "/v1/suppressions", JSON, b'{"to": %s}' % CANARY.encode(), 422, "invalid"),
     ("POST", "/v1/suppressions", JSON, b'{"%s": 1, "to": "1"}' % CANARY.encode(), 422, "invalid"),
     ("POST", "/v1/suppressions", JSON, b"%s{" % CANARY.encode(), 422, "invalid"),
+    ("POST", "/v1/suppressions", JSON, b"\xff" + CANARY.encode(), 422, "invalid"),
     ("DELETE", "/v1/suppressions", JSON, b'{"to": "%s"}' % CANARY.encode(), 404, "not-found"),
     ("DELETE", "/v1/suppressions", JSON, b"{}", 422, "invalid"),
     ("POST", "/v1/account/rate", JSON, b'{"per_second": 0}', 422, "invalid"),

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from sendledger.edges.api.problems import Problem
+from sendledger.setting_types import HASHED
 
 Scope = Literal["read", "send", "admin"]
 _RANK: dict[str, int] = {"read": 0, "send": 1, "admin": 2}
@@ -34,10 +35,16 @@ class Caller:
 
 
 class Tokens:
-    """The tokens that are valid: (scope, token) pairs. Only their SHA-256 is kept."""
+    """The tokens that are valid: (scope, token) pairs, of which only the SHA-256 is kept; a token may be its hash.
 
-    def __init__(self, tokens: Iterable[tuple[Scope, str]]) -> None:
-        self._callers = [(_digest(token), Caller(f"token:{fingerprint(token)}", scope)) for scope, token in tokens]
+    `more`: others, by their hashes, as they are when somebody calls.
+    """
+
+    def __init__(
+        self, tokens: Iterable[tuple[Scope, str]], more: Callable[[], Iterable[tuple[Scope, bytes]]] = tuple
+    ) -> None:
+        self._callers = [_caller(scope, _kept(token)) for scope, token in tokens]
+        self._more = more
 
     def __repr__(self) -> str:
         return f"<{len(self._callers)} tokens>"
@@ -45,7 +52,7 @@ class Tokens:
     def caller(self, token: str) -> Caller | None:
         """Whose token this is. Every one is compared, so that the time tells nothing."""
         digest, found = _digest(token), None
-        for known, caller in self._callers:
+        for known, caller in (*self._callers, *(_caller(scope, kept) for scope, kept in self._more())):
             if hmac.compare_digest(known, digest):
                 found = caller
         return found
@@ -53,7 +60,19 @@ class Tokens:
 
 def fingerprint(token: str) -> str:
     """8 characters that name a token in events without giving it away."""
-    return base64.b32encode(_digest(token)[:_FINGERPRINT_BYTES]).decode().lower()
+    return _named(_digest(token))
+
+
+def _named(digest: bytes) -> str:
+    return base64.b32encode(digest[:_FINGERPRINT_BYTES]).decode().lower()
+
+
+def _caller(scope: Scope, digest: bytes) -> tuple[bytes, Caller]:
+    return digest, Caller(f"token:{_named(digest)}", scope)
+
+
+def _kept(token: str) -> bytes:
+    return bytes.fromhex(token.removeprefix(HASHED)) if token.startswith(HASHED) else _digest(token)
 
 
 def _digest(token: str) -> bytes:

@@ -106,7 +106,14 @@ async def messages(
     return json({"items": [shown(document, wanted.policy) for document in page.items], "next_cursor": following})
 
 
-@router.get("/v1/campaigns/{campaign_id}/export", response_class=StreamingResponse)
+@router.get(
+    "/v1/campaigns/{campaign_id}/export",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/x-ndjson")}},
+        **also(404),
+    },
+)
 async def export(
     desk: TheDesk,
     _caller: Reader,

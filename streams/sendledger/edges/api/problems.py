@@ -112,6 +112,8 @@ def _as_problem(request: Request, error: Exception) -> Problem:
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
             allow = {"Allow": ", ".join(sorted(_allowed(request, (error.headers or {}).get("Allow", ""))))}
             return Problem(405, "method-not-allowed", "this path has other methods: see Allow", headers=allow)
+        case HTTPException(status_code=HTTPStatus.BAD_REQUEST):  # the framework's word for a body that is not UTF-8
+            return Problem(422, "invalid", "the request does not fit", errors=[("body", "it is not JSON")])
         case HTTPException(status_code=status):
             kind = HTTPStatus(status).phrase.lower().replace(" ", "-")
             headers = dict(error.headers) if error.headers else None

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -43,6 +44,7 @@ from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.readiness import not_ready
 from sendledger.edges.system_record import confirm
 from sendledger.edges.tail import Tail
+from sendledger.edges.token_file import TokenFile
 from sendledger.edges.under_way import watching
 from sendledger.edges.verify.result import LastVerification
 from sendledger.edges.view import View, tails
@@ -61,8 +63,9 @@ async def serve(settings: Settings, life: Life) -> None:
 
     Errors: ConfigError without tokens or pepper; OtherSystemError; OSError: port taken; KafkaError; UnknownVersion.
     """
-    settings.require("api_tokens", "recipient_pepper")
-    tokens = Tokens((each.scope, each.token.get_secret_value()) for each in settings.api_tokens)
+    made = TokenFile(settings.data_dir)
+    settings.require("recipient_pepper", *(() if made() else ("api_tokens",)))
+    tokens = Tokens(((each.scope, each.token.get_secret_value()) for each in settings.api_tokens), made)
     if not await _broker(settings, life):
         return
     await confirm(settings, write=False)
@@ -141,6 +144,8 @@ async def _ready(life: Life, readers: tuple[Tail, Tail], board: Board) -> None:
     for reader in readers:
         await reader.caught_up.wait()
     await board.made()
+    gc.collect()
+    gc.freeze()  # millions of objects that stay: a collector that walks over them stops all answers meanwhile
     life.ready.set()
     log.info("caught up with the log")
 

@@ -62,22 +62,31 @@ _SHARED: dict[str, Any] = {
     "not_before": _TIME,
     "expires_at": _TIME,
 }
+_OPTIONAL = {name: {"anyOf": [told, {"type": "null"}]} for name, told in _SHARED.items() if name != "sender"}
 _RECIPIENT = {
-    "oneOf": [
+    "anyOf": [
         {"type": "string"},
         {
             "type": "object",
             "additionalProperties": False,
             "required": ["to"],
-            "properties": {name: {"type": "string"} for name in ("to", "text", "operator_id")},
+            "properties": {
+                "to": {"type": "string"},
+                **{name: {"type": ["string", "null"]} for name in ("text", "operator_id")},
+            },
         },
+        {"description": "Anything else comes back among `refused`, and does not hold up the rows beside it"},
     ]
 }
 _JSON = {
     "type": "object",
     "additionalProperties": False,
     "required": ["sender", "recipients"],
-    "properties": {**_SHARED, "recipients": {"type": "array", "minItems": 1, "items": _RECIPIENT}},
+    "properties": {
+        "sender": _SHARED["sender"],
+        **_OPTIONAL,
+        "recipients": {"type": "array", "minItems": 1, "items": _RECIPIENT},
+    },
 }
 _FORM = {
     "type": "object",
