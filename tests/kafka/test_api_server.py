@@ -59,6 +59,19 @@ async def next_event(stream: aiohttp.ClientResponse) -> dict[str, Any]:
                 return found
 
 
+@pytest.mark.parametrize("raw", [b"\x16\x03\x01\r\n\r\n", b"GET /livez HTTP/9.9 x\r\n\r\n", b"GET\r\n\r\n"])
+async def test_what_is_no_http_is_a_problem_too(shared_kafka: Settings, raw: bytes) -> None:
+    """The server itself answers what no layer ever sees, in the same form, and closes."""
+    async with running_api(shared_kafka) as api:
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.settings.api_port)
+        writer.write(raw)
+        head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head.lower()
+    assert json.loads(body)["status"] == 400
+
+
 async def test_streams_end_with_the_api(shared_kafka: Settings) -> None:
     """An open stream does not hold up the end of the role."""
     async with aiohttp.ClientSession() as session:

@@ -21,8 +21,9 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE messages (
     message_id TEXT PRIMARY KEY, campaign_id TEXT NOT NULL, bucket TEXT NOT NULL,
-    fold_version INTEGER NOT NULL, version INTEGER NOT NULL, document BLOB NOT NULL, otherwise TEXT
+    fold_version INTEGER NOT NULL, version INTEGER NOT NULL, document BLOB NOT NULL, otherwise TEXT, reason TEXT
 ) WITHOUT ROWID;
+CREATE INDEX by_reason ON messages (campaign_id, reason, message_id) WHERE reason IS NOT NULL;
 CREATE INDEX conflicts ON messages (campaign_id, message_id) WHERE otherwise IS NOT NULL;
 CREATE INDEX by_bucket ON messages (campaign_id, bucket, message_id);
 CREATE INDEX by_campaign ON messages (campaign_id, message_id);
@@ -32,10 +33,11 @@ CREATE TABLE audit (
 """
 # Of two records for one key the one of the greater rank is the more complete (sendledger_schemas.states.rank).
 _PUT = """
-INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (message_id) DO UPDATE SET
     campaign_id = excluded.campaign_id, bucket = excluded.bucket, document = excluded.document,
-    fold_version = excluded.fold_version, version = excluded.version, otherwise = excluded.otherwise
+    fold_version = excluded.fold_version, version = excluded.version, otherwise = excluded.otherwise,
+    reason = excluded.reason
 WHERE (excluded.version, excluded.fold_version) > (version, fold_version)
 """
 # Who is in a bucket by default and not elsewhere by the policy; and whom the policy puts there.
@@ -62,7 +64,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Indexed:
-    """One message state as it is kept. `document`: the record's value; `otherwise`: policy → bucket, if it differs."""
+    """One message state as it is kept. `document`: the record's value; `otherwise`: policy → bucket, if it differs.
+
+    `reason`: why it is where it is: error code, detail of a receipt, or of a doubt.
+    """
 
     message_id: str
     campaign_id: str
@@ -71,14 +76,16 @@ class Indexed:
     version: int
     document: bytes
     otherwise: Mapping[str, str] | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which messages: those of one bucket (None: all), as they are settled under a policy."""
+    """Which messages: those of one bucket (None: all), as they are settled under a policy; `reason`: by default's."""
 
     bucket: str | None = None
     policy: str = DEFAULT
+    reason: str | None = None
 
 
 EVERYTHING = Wanted()
@@ -127,9 +134,11 @@ class MessageIndex:
 
     def page(self, campaign_id: str, wanted: Wanted = EVERYTHING, *, after: str, limit: int) -> Page:
         """Up to `limit` states of a campaign in the order of their ids, behind `after` ("" = from the first)."""
-        by_bucket = "" if wanted.bucket is None else "AND bucket = ?"
-        query = f"SELECT document, message_id FROM messages WHERE campaign_id = ? {by_bucket} AND message_id > ? ORDER BY message_id LIMIT ?"  # noqa: E501, S608
-        arguments: _Row = (campaign_id, *(() if wanted.bucket is None else (wanted.bucket,)), after, limit + 1)
+        given = {"bucket": wanted.bucket, "reason": wanted.reason}
+        chosen = {column: value for column, value in given.items() if value is not None}
+        narrowed = "".join(f" AND {column} = ?" for column in chosen)
+        query = f"SELECT document, message_id FROM messages WHERE campaign_id = ?{narrowed} AND message_id > ? ORDER BY message_id LIMIT ?"  # noqa: E501, S608
+        arguments: _Row = (campaign_id, *chosen.values(), after, limit + 1)
         if wanted.policy != DEFAULT and wanted.bucket is not None:
             query, policy, bucket = _UNDER_POLICY, f";{wanted.policy}=", f";{wanted.policy}={wanted.bucket};"
             arguments = (campaign_id, wanted.bucket, after, policy, campaign_id, after, bucket, limit + 1)
@@ -169,4 +178,4 @@ def _row(state: Indexed) -> _Row:
     if state.otherwise:
         others = "".join(f";{policy}={bucket};" for policy, bucket in state.otherwise.items())
     s = state
-    return s.message_id, s.campaign_id, s.bucket, s.fold_version, s.version, s.document, others
+    return s.message_id, s.campaign_id, s.bucket, s.fold_version, s.version, s.document, others, s.reason

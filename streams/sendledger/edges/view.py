@@ -54,6 +54,14 @@ class _Head(msgspec.Struct):
     fold_version: int
     version: int
     otherwise: dict[str, _Otherwise] | None = None
+    error_code: str | None = None
+    detail: str | None = None
+    doubt_reason: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in its bucket: the code of its refusal, what its receipt says, or why it is in doubt."""
+        return {"rejected": self.error_code, "undelivered": self.detail, "in_doubt": self.doubt_reason}.get(self.bucket)
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -167,7 +175,16 @@ class View:
 def _indexed(head: _Head, document: bytes) -> Indexed:
     said = {policy: other.bucket for policy, other in (head.otherwise or {}).items()}
     others = {policy: bucket for policy, bucket in said.items() if bucket != head.bucket}
-    return Indexed(head.message_id, head.campaign_id, head.bucket, head.fold_version, head.version, document, others)
+    return Indexed(
+        head.message_id,
+        head.campaign_id,
+        head.bucket,
+        head.fold_version,
+        head.version,
+        document,
+        others,
+        reason=head.reason,
+    )
 
 
 def tails(view: View, quick: AIOKafkaConsumer, states: AIOKafkaConsumer, *, partitions: int) -> tuple[Tail, Tail]:

@@ -84,7 +84,7 @@ async def test_the_list_is_searched_and_filtered(filled: Filled) -> None:
     await filled.ordered(CampaignRegistered(campaign_id="one", by="x", name="Spring SALE", campaign_ref="4711"))
     await filled.registered("two", "three", "springtime")
     await filled.ordered(CampaignPaused(campaign_id="two", by="x"), CampaignCancelled(campaign_id="three", by="x"))
-    assert await names(filled, "q=spring") == ["springtime", "one"]
+    assert await names(filled, "q=spring") == await names(filled, "q=SPRING") == ["springtime", "one"]
     assert await names(filled, "q=sale&state=running") == ["one"]
     assert await names(filled, "q=471") == ["one"]
     assert await names(filled, f"q={quote('SALE 4')}") == []
@@ -96,8 +96,10 @@ async def test_what_concerns_the_account_concerns_every_card(filled: Filled) -> 
     """A pause of the account shows in all campaigns of the list, its resume too."""
     await filled.registered("a", "b")
     assert await names(filled, "state=running") == ["b", "a"]
+    assert (await filled.get("/v1/campaigns/a")).json["state"] == "running"
     await filled.ordered(CampaignPaused(campaign_id=ACCOUNT, by="x", reason="stop"))
     assert await names(filled, "state=paused") == ["b", "a"]
+    assert (await filled.get("/v1/campaigns/a")).json["state"] == "paused"
     await filled.ordered(CampaignResumed(campaign_id=ACCOUNT, by="x"))
     assert await names(filled, "state=running") == ["b", "a"]
 

@@ -94,6 +94,24 @@ async def test_messages_by_bucket_are_masked(filled: Filled) -> None:
     assert page["next_cursor"] is None
 
 
+async def test_messages_by_reason(filled: Filled) -> None:
+    """Error code, detail of a receipt, or reason of a doubt: what the campaign's numbers name can be looked at."""
+    await filled.registered("spring")
+    await filled.messages("a", "c", bucket="rejected", error_code="E110")
+    await filled.messages("b", bucket="undelivered", detail="expired")
+    await filled.messages("d", bucket="in_doubt", final=False, doubt_reason="timeout")
+    await filled.messages("e", error_code="E110")  # delivered: an earlier call's code is not why it is there
+    path = "/v1/campaigns/spring/messages?reason="
+    found = {}
+    for query in ("E110", "expired", "timeout", "E110&bucket=undelivered", "E999"):
+        found[query] = "".join(item["message_id"] for item in (await filled.get(path + query)).json["items"])
+    assert found == {"E110": "ac", "expired": "b", "timeout": "d", "E110&bucket=undelivered": "", "E999": ""}
+    first = (await filled.get(f"{path}E110&limit=1")).json
+    second = (await filled.get(f"{path}E110&limit=1&cursor={first['next_cursor']}")).json
+    assert [page["items"][0]["message_id"] for page in (first, second)] == ["a", "c"]
+    assert (await filled.get(f"{path}E110&policy=last-final")).status == 422
+
+
 async def test_messages_are_paged(filled: Filled) -> None:
     """Cursors lead through all messages once."""
     await filled.registered("spring")

@@ -70,6 +70,23 @@ def _wanted(bucket: BucketParameter = None, policy: PolicyParameter = DEFAULT) -
     return Wanted(bucket, policy)
 
 
+def _with_reason(
+    wanted: Annotated[Wanted, Depends(_wanted)],
+    reason: Annotated[
+        str | None,
+        Query(
+            max_length=128,
+            description="Only messages for this reason: the error code of `rejected`, the detail of `undelivered`, "
+            "why they are `in_doubt`; with the policy `first-final`",
+        ),
+    ] = None,
+) -> Wanted:
+    if reason is not None and wanted.policy != DEFAULT:
+        fault = ("reason", f"only with the policy {DEFAULT}")
+        raise Problem(422, "invalid", "the request does not fit", errors=[fault])
+    return Wanted(wanted.bucket, wanted.policy, reason)
+
+
 WantedParameters = Annotated[Wanted, Depends(_wanted)]
 
 
@@ -94,7 +111,7 @@ async def messages(
     desk: TheDesk,
     _caller: Reader,
     campaign_id: KnownCampaign,
-    wanted: WantedParameters,
+    wanted: Annotated[Wanted, Depends(_with_reason)],
     limit: Limit = 100,
     cursor_: CursorParameter = None,
 ) -> Response:

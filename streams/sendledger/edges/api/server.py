@@ -34,6 +34,7 @@ from sendledger.edges.api.app import application
 from sendledger.edges.api.auth import Tokens
 from sendledger.edges.api.board import Board
 from sendledger.edges.api.desk import Desk
+from sendledger.edges.api.http import Protocol
 from sendledger.edges.api.pasts import Pasts
 from sendledger.edges.intake import Intake, terms_of
 from sendledger.edges.kafka import consumer, producer, wait_for_broker
@@ -88,7 +89,7 @@ async def serve(settings: Settings, life: Life) -> None:
 
 
 _UVICORN: dict[str, Any] = {
-    "http": "httptools",
+    "http": Protocol,
     "ws": "none",
     "lifespan": "off",
     "access_log": False,  # it would write every URL down
