@@ -68,10 +68,14 @@ async def schemathesis(url: str, directory: Path) -> tuple[int, str]:
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{url}/openapi.json"),
         *("--seed", str(SEED), "--max-examples", str(EXAMPLES), "--phases", PHASES, "--checks", ",".join(CHECKS)),
         *("--exclude-path", "/v1/stream", "--request-timeout", "30", "--no-color", "--continue-on-failure"),
-        *("--workers", "2", "--no-shrink", "--output-sanitize", "true", "--warnings", "off"),
+        *("--workers", "1", "--no-shrink", "--output-sanitize", "true", "--warnings", "off"),
     )
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=_ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        cwd=directory,  # it keeps what it found where it runs
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     try:
         out, _ = await asyncio.wait_for(process.communicate(), 600 if LONG else 120)
