@@ -80,6 +80,7 @@ async def serve(settings: Settings, life: Life) -> None:
         readers = tails(view, quick, states, partitions=settings.partitions)
         desk = _desk(settings, life, view, writer, readers[0])
         stack.push_async_callback(desk.pasts.close)
+        stack.callback(gc.unfreeze)  # what `_ready` froze
         _lag(life, readers)
         _balance(life, view)
         life.registry.register(LastVerification(settings.data_dir))
