@@ -2,7 +2,7 @@
 
 No 5xx, no status, media type, header or field that is not described, no answer of 2xx to what the document forbids,
 nothing without a token. Every operation but the stream, which has no end (tests/unit/api/test_stream.py). With
-`CHAOS=long` (`make chaos-workers`) ten times as much, and every boundary of every schema; `SCHEMA_SEED` gives another run.
+`CHAOS=long` (`make chaos-workers`) more of it, and every boundary of every schema; `SCHEMA_SEED` gives another run.
 """
 
 from __future__ import annotations
