@@ -48,7 +48,7 @@ chaos-demo: setup ## Demos whose roles are killed in the middle, one for each se
 
 chaos-workers: setup ## Folds and senders killed, paused, sent to and fro, blocked; logs and disks damaged (CHAOS_SEED=7 ARGS="-k storm")
 	@CHAOS=long $(BIN)/pytest --capture=no \
-		tests/kafka/test_{chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,idempotent_posts,unreadable}.py \
+		tests/kafka/test_{api_described,chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,idempotent_posts,unreadable}.py \
 		tests/kafka/test_sender_{steps,halts,orders,pace}.py $(ARGS)
 
 chaos-sender: setup ## Random kills, stops, orders and provider faults, 3 senders, 520 messages a round; the last line is JSON (SEED=7 ROUNDS=200)

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from sendledger.cli.context import reachable
 from sendledger.config import Settings
-from sendledger.domain.campaign_view import campaign_view
+from sendledger.domain.campaign_view import numbers_of, whole_view
+from sendledger.domain.campaigns import CampaignOrders
 from sendledger.domain.partial import NO_CAMPAIGN
 from sendledger.domain.policies import DEFAULT
 from sendledger.domain.settled import Policy
@@ -28,6 +29,7 @@ from sendledger_schemas.states import CampaignState, rank
 from sendledger_schemas.topics import CAMPAIGN_STATE, CAMPAIGNS, RECEIVERS, SUPPRESSIONS, TOPICS
 
 Snapshot = list[dict[str, Any]]
+_Kept = tuple[CampaignState | None, tuple[CampaignOrders, CampaignOrders, int], datetime | None, dict[str, Any]]
 Records = Sequence[ConsumerRecord[Any, Any]]
 
 log = structlog.get_logger()
@@ -42,6 +44,7 @@ class Numbers:
         self.suppressions: dict[str, Event] = {}
         self.gaps: list[ReceiverAway] = []
         self._changed = asyncio.Event()
+        self._views: dict[tuple[str, Policy], _Kept] = {}
 
     def knows(self, campaign_id: str) -> bool:
         """Whether the campaign was registered."""
@@ -51,8 +54,20 @@ class Numbers:
         """Every campaign, or the one, as the API shows it under a policy."""
         known = {*self.campaigns.control.campaigns, *self.states} - {ACCOUNT, SYSTEM, NO_CAMPAIGN}
         wanted = sorted(name for name in known if self.knows(name)) if campaign_id is None else [campaign_id]
-        control = self.campaigns.control
-        return [campaign_view(name, self.states.get(name), control, self.gaps, now, policy=policy) for name in wanted]
+        return [self._view(name, now, policy) for name in wanted]
+
+    def _view(self, campaign_id: str, now: datetime, policy: Policy) -> dict[str, Any]:
+        """One campaign, made anew only if something about it is: `--watch` looks every second at all of them."""
+        control, state, key = self.campaigns.control, self.states.get(campaign_id), (campaign_id, policy)
+        orders = (control.campaign(campaign_id), control.account, len(self.gaps))
+        if (kept := self._views.get(key)) is not None:
+            of, by, until, view = kept
+            if of is state and by == orders and (until is None or now < until):
+                return view
+        numbers = numbers_of(state, now, policy)
+        made = whole_view(campaign_id, state, numbers, control, self.gaps, policy=policy)
+        self._views[key] = (state, orders, numbers.stands_until(), made)
+        return made
 
     async def changed(self, *, within: float) -> None:
         """Return when something was read, or after `within` seconds."""

@@ -169,6 +169,20 @@ async def test_messages_grow_old_without_any_record(filled: Filled) -> None:
     ]
 
 
+async def test_numbers_that_cannot_be_shown_hide_no_other_campaign(filled: Filled) -> None:
+    """A record that makes no sense leaves its campaign as it was, and the list goes on."""
+    await filled.registered("spring", "autumn")
+    await filled.numbers("spring", 1)
+    assert await names(filled, "") == ["autumn", "spring"]
+    await filled.numbers("spring", 2, version=2, series={"2026-03-01": {"2026-03-01/open:never": 1}})
+    await filled.numbers("autumn", 3)
+    items = (await filled.get("/v1/campaigns")).json["items"]
+    assert [(item["campaign_id"], item["counts"]["requested"]) for item in items] == [("autumn", 3), ("spring", 1)]
+    assert (await filled.get("/v1/campaigns/spring")).status == 500
+    await filled.numbers("spring", 4, version=3)
+    assert (await filled.get("/v1/campaigns/spring")).json["counts"]["requested"] == 4
+
+
 async def test_a_page_costs_what_it_shows(filled: Filled) -> None:
     """A second reading makes nothing anew: the cards are the same objects until their campaign changes."""
     await filled.registered(*(f"c{number}" for number in range(50)))

@@ -10,7 +10,7 @@ from sendledger.cli.numbers import Numbers
 from sendledger.domain.campaign_view import campaign_view
 from sendledger.domain.parts import billed
 from sendledger.edges.under_way import Flight, Flights, Unread
-from sendledger_schemas.campaigns import CampaignPaused, CampaignRegistered
+from sendledger_schemas.campaigns import CampaignPaused, CampaignRegistered, CampaignResumed
 from sendledger_schemas.envelope import encode, event
 from sendledger_schemas.states import CampaignState, MessageState
 from sendledger_schemas.topics import CAMPAIGN_STATE, CAMPAIGNS
@@ -79,6 +79,21 @@ async def test_a_snapshot_is_what_the_api_shows(numbers: Numbers) -> None:
     """The verb and the API have one source: the same view of the same facts."""
     control = numbers.campaigns.control
     assert numbers.snapshot(at(5)) == [campaign_view("spring", numbers.states["spring"], control, [], at(5))]
+
+
+async def test_who_watches_sees_only_what_is_new(numbers: Numbers) -> None:
+    """Time alone gives the same snapshot, also of a campaign without numbers; a record, an order or old age another."""
+    bare = Numbers()
+    await bare.apply([registered()])
+    assert bare.snapshot(at(5)) == bare.snapshot(at(50))
+    before = numbers.snapshot(at(5))
+    assert numbers.snapshot(at(50)) == before
+    resumed = CampaignResumed(campaign_id="spring", by="user:ann")
+    await numbers.apply([Record(CAMPAIGNS, 2, encode(event(resumed, id="e3", source="test", time=at(3))))])
+    after = numbers.snapshot(at(51))
+    assert [each["state"] for each in (*before, *after)] == ["paused", "running"]
+    await numbers.apply([state(3, 5)])
+    assert numbers.snapshot(at(52)) != after
 
 
 async def test_the_table_has_only_buckets_in_use(numbers: Numbers) -> None:

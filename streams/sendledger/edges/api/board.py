@@ -17,12 +17,15 @@ from itertools import islice
 from typing import Any
 
 import orjson
+import structlog
 
 from sendledger.domain.campaign_list import NUMBER, Card, Place, Sort, Wanted, place, searched
 from sendledger.domain.campaign_view import Figures, campaign_summary, figures_of, numbers_of, whole_view
 from sendledger.domain.policies import DEFAULT
 from sendledger.domain.settled import Policy
 from sendledger.edges.view import View
+
+log = structlog.get_logger()
 
 _SLICE = 20  # cards that `keep` makes before others get their turn
 _LOOK = 0.1  # seconds between two looks of `keep`
@@ -110,7 +113,10 @@ class Board:
         self._look(now)
         for _ in range(min(most, len(self._waiting))):
             campaign_id, numbers = self._waiting.popitem()
-            self._put(campaign_id, now, numbers=numbers)
+            try:
+                self._put(campaign_id, now, numbers=numbers)
+            except Exception as error:  # noqa: BLE001 — numbers that nobody can show must not hide all others
+                log.error("campaign cannot be shown", campaign=campaign_id, error=type(error).__name__)  # noqa: TRY400
         return bool(self._waiting)
 
     def _look(self, now: datetime) -> None:

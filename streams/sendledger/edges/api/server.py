@@ -80,6 +80,7 @@ async def serve(settings: Settings, life: Life) -> None:
         desk = _desk(settings, life, view, writer, readers[0])
         stack.push_async_callback(desk.pasts.close)
         tell_of_view(life.registry, view, readers)
+        stack.callback(gc.unfreeze)  # what `_ready` froze
         life.registry.register(LastVerification(settings.data_dir))
         web = _Server(uvicorn.Config(application(desk, tokens, per_second=settings.api_rate_limit), **_UVICORN))
         log.info("listening", host=settings.host, port=settings.api_port)
