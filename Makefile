@@ -46,10 +46,10 @@ chaos: setup ## The long rounds of the three below; the last line is JSON (SEEDS
 chaos-demo: setup ## Demos whose roles are killed in the middle, one for each seed (SEEDS="1 2 3", ARGS="--messages 3000")
 	@for seed in $(SEEDS); do $(BIN)/sendledger demo --kill --seed $$seed $(ARGS) || exit 1; done
 
-chaos-workers: setup ## Folds and senders killed, paused, sent to and fro, blocked; logs and disks damaged (CHAOS_SEED=7 ARGS="-k storm")
+chaos-workers: setup ## Folds, senders and receivers killed, paused, blocked; logs and disks damaged (CHAOS_SEED=7 ARGS="-k storm")
 	@CHAOS=long $(BIN)/pytest --capture=no \
 		tests/kafka/test_{api_described,chaos,chaos_watchdog,broker_away,cut_log,damaged_state,disk_full,idempotent_posts,unreadable}.py \
-		tests/kafka/test_sender_{steps,halts,orders,pace}.py $(ARGS)
+		tests/kafka/test_sender_{steps,halts,orders,pace}.py tests/kafka/test_receiver_{outages,floods}.py $(ARGS)
 
 chaos-sender: setup ## Random kills, stops, orders and provider faults, 3 senders, 520 messages a round; the last line is JSON (SEED=7 ROUNDS=200)
 	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(ARGS)

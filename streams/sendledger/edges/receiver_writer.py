@@ -2,7 +2,8 @@
 
 The order is the correctness:
 1. A record waits in memory; its sender has no answer.
-2. All that wait go out together: one batch a partition, acks from all in-sync replicas.
+2. All that wait go out together, a round: one batch a partition, acks from all in-sync replicas. While one is on its
+   way, another starts once there is enough for it: decoding and Kafka's syncing go on side by side.
 3. What is not acknowledged `ACK_SECONDS` after it came goes into the spool, synced; the producer is given up.
 4. Only now each sender learns its record's fate. Neither place took it: 503, and the provider tries again.
 5. Kafka is back: the spool drains from its oldest record on; a record leaves it after its acknowledgement.
@@ -34,6 +35,9 @@ _FIRST_RETRY_SECONDS = 0.2
 _LAST_RETRY_SECONDS = 2.0
 _LEAST_SECONDS = 0.05
 _ROUND_RECORDS = 2_000
+_WORTH_A_ROUND = 64  # records for which another round starts beside those on their way
+_MOST_ROUNDS = 2
+_PUT_SECONDS = 1.0  # a disk that takes longer hangs
 _DRAIN_RECORDS = 500
 _DRAIN_BYTES = 4 * 1024 * 1024
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
@@ -82,7 +86,9 @@ class Writer:
         state = spool.state()
         self._spooled = state.records
         on_spool(state)
-        self._put_pending = False
+        self._put_pending: asyncio.Future[int] | None = None
+        self._put_since = 0.0
+        self._rounds_out = 0
         self._refusing = False
         self._idle = asyncio.Event()  # nothing waits in memory
         self._idle.set()
@@ -112,7 +118,8 @@ class Writer:
         self._waiting.append(_Waiting(record, fate, self._loop.time(), size))
         self._waiting_bytes += size
         self._idle.clear()
-        self._wake.set()
+        if self._may_start():
+            self._wake.set()
         return fate
 
     async def finish(self, *, seconds: float) -> None:
@@ -133,14 +140,27 @@ class Writer:
 
     # -------------------------------------------------------------------------------------------------- rounds
     async def _rounds(self) -> None:
-        while True:
-            await self._wake.wait()
-            while self._waiting:
-                gathered, self._waiting = self._waiting[:_ROUND_RECORDS], self._waiting[_ROUND_RECORDS:]
-                await self._round(gathered)
-                self._waiting_bytes -= sum(waiting.size for waiting in gathered)
-            self._wake.clear()
-            self._idle.set()
+        async with asyncio.TaskGroup() as out:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting and self._may_start():
+                    gathered, self._waiting = self._waiting[:_ROUND_RECORDS], self._waiting[_ROUND_RECORDS:]
+                    self._rounds_out += 1
+                    out.create_task(self._whole_round(gathered), name="receiver round")
+                if not self._waiting and not self._rounds_out:
+                    self._idle.set()
+
+    def _may_start(self) -> bool:
+        if not self._rounds_out:
+            return True
+        return self._connected and self._rounds_out < _MOST_ROUNDS and len(self._waiting) >= _WORTH_A_ROUND
+
+    async def _whole_round(self, gathered: list[_Waiting]) -> None:
+        await self._round(gathered)
+        self._waiting_bytes -= sum(waiting.size for waiting in gathered)
+        self._rounds_out -= 1
+        self._wake.set()
 
     async def _round(self, gathered: list[_Waiting]) -> None:
         """Steps 2 to 4 for the records that were waiting together."""
@@ -170,12 +190,15 @@ class Writer:
 
     async def _to_spool(self, left: list[_Waiting], deadline: float) -> int:
         """How many of them, from the first on, stand in the spool for sure."""
-        # A disk that hangs must not gather work behind it: whoever comes meanwhile is refused at once.
-        if self._put_pending:
-            return 0
+        # A disk that hangs must not gather work behind it: whoever comes meanwhile is refused.
+        while self._put_pending is not None:
+            patience = min(deadline, self._put_since + _PUT_SECONDS) - self._loop.time()
+            if patience <= 0:
+                return 0
+            await asyncio.wait([self._put_pending], timeout=patience)
         records = [waiting.record for waiting in left]
-        self._put_pending = True
-        put = asyncio.ensure_future(self._in_thread(lambda: self._put(records)))
+        put = self._put_pending = asyncio.ensure_future(self._in_thread(lambda: self._put(records)))
+        self._put_since = self._loop.time()
         put.add_done_callback(lambda _: self._put_ended(len(records), put))
         await asyncio.wait([put], timeout=max(deadline - self._loop.time(), _LEAST_SECONDS))
         return put.result() if put.done() and put.exception() is None else 0
@@ -187,7 +210,7 @@ class Writer:
         return kept
 
     def _put_ended(self, wanted: int, put: asyncio.Future[int]) -> None:
-        self._put_pending = False
+        self._put_pending = None
         if put.cancelled():
             return
         error = put.exception()

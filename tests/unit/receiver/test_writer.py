@@ -201,6 +201,60 @@ async def test_what_waits_is_bounded(spool: Spool, monkeypatch: pytest.MonkeyPat
         assert await writer.write(record(3, size=600)) is Fate.SPOOL
 
 
+async def test_a_round_starts_beside_one_on_its_way(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While Kafka syncs, what has gathered goes out as soon as it is worth it; never more rounds than may be out."""
+    monkeypatch.setattr(receiver_writer, "_WORTH_A_ROUND", 3)
+    link, out, go = ScriptedLink(all_of), list[int](), asyncio.Event()
+    async with writing(link, spool) as writer:
+        await eventually(lambda: writer.connected)
+
+        async def send(records: Sequence[Record], *, seconds: float) -> set[int]:
+            out.append(len(records))
+            await go.wait()
+            return all_of(records)
+
+        monkeypatch.setattr(link, "send", send)
+        fates = [writer.write(record(1))]
+        await eventually(lambda: out == [1])
+        fates += [writer.write(record(number)) for number in (2, 3)]
+        await asyncio.sleep(0)
+        assert out == [1]
+        fates.append(writer.write(record(4)))
+        await eventually(lambda: out == [1, 3])
+        fates += [writer.write(record(number)) for number in range(5, 15)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert out == [1, 3]
+        go.set()
+        assert await asyncio.gather(*fates) == [Fate.KAFKA] * 14
+        assert sum(out) == 14
+
+
+async def test_rounds_that_fail_together_are_spooled_one_after_the_other(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both rounds of a link that is lost find their way into the spool: none is refused because the other is there."""
+    monkeypatch.setattr(receiver_writer, "_WORTH_A_ROUND", 1)
+    link, out, go = ScriptedLink(all_of), list[int](), asyncio.Event()
+    async with writing(link, spool) as writer:
+        await eventually(lambda: writer.connected)
+
+        async def send(records: Sequence[Record], *, seconds: float) -> set[int]:
+            out.append(len(records))
+            await go.wait()
+            return set()
+
+        monkeypatch.setattr(link, "send", send)
+        link.answer = None
+        first = writer.write(record(1))
+        await eventually(lambda: len(out) == 1)
+        second = writer.write(record(2))
+        await eventually(lambda: len(out) == 2)
+        go.set()
+        assert [await first, await second] == [Fate.SPOOL] * 2
+        assert sorted(content(spool)) == [record(1).value, record(2).value]
+
+
 async def test_finish_waits_for_the_drain_and_lets_nothing_new_in(spool: Spool) -> None:
     """At the end what can go to Kafka goes, and what comes too late is told so."""
     spool.put([record(number) for number in range(3)], now=1.0)

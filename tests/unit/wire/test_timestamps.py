@@ -79,3 +79,12 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
 def test_the_page_writes_two_digits_of_offset() -> None:
     """The written form is the page's to the letter."""
     assert format_page(NOON.replace(microsecond=975911), -4) == "2011-07-26 10:22:26.975911-04"
+
+
+@given(
+    st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[+-][0-9]{2}", fullmatch=True)
+    | st.tuples(instants, offsets).map(lambda at: format_page(*at))
+)
+def test_the_page_s_form_means_the_same_both_ways(text: str) -> None:
+    """A stamp that Python reads by itself is what our own rules (which a blank in front asks for) make of it."""
+    assert parse_instant(text) == parse_instant(" " + text)
