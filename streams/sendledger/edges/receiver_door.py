@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -125,8 +126,11 @@ def _bare(hop: bytes) -> str:
 
 def _address(text: str) -> Address | None:
     """The address, one of IPv4 in IPv6's clothes (`::ffff:1.2.3.4`) as what it is; a zone (`%eth0`) aside."""
-    if len(text) > _MAX_ENTRY:
-        return None
+    return _parsed(text) if len(text) <= _MAX_ENTRY else None
+
+
+@lru_cache(maxsize=1024)  # a provider and its proxies have few addresses, and reading one costs as much as a token
+def _parsed(text: str) -> Address | None:
     try:
         found = ip_address(text.partition("%")[0])
     except ValueError:

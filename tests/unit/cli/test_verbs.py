@@ -186,6 +186,11 @@ def test_the_postback_address_is_told_on_request(verb: Verb, monkeypatch: pytest
     code, out, _ = verb("postback-url")
     assert code == 0
     assert out.split() == [f"https://sms.example.org/postbacks/{token}" for token in (CANARY, other)]
+    monkeypatch.setenv("SENDLEDGER_RECEIVER_BASIC_AUTH", "provider:secret-password")
+    code, again, err = verb("postback-url")
+    assert (code, again) == (0, out)
+    assert "must also send HTTP Basic: SENDLEDGER_RECEIVER_BASIC_AUTH" in err
+    assert "secret-password" not in err
 
 
 def test_the_made_postback_address_stays_the_same(verb: Verb) -> None:
