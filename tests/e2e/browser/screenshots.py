@@ -22,7 +22,7 @@ from tests.support.browser import Opened, Scheme, chromium, opened
 RATE = 250.0
 MESSAGES = 6000
 LARGEST = 300_000  # bytes
-WIDE, TALL = 1280, 1000
+WIDE, TALL = 1280, 1050
 
 
 def main(folder: Path) -> None:
