@@ -22,7 +22,6 @@ applyTheme();
 const live = new Live({
   onState(state) {
     top.update(state);
-    main.classList.toggle("stale", ["disconnected", "paused"].includes(state.name));
     view?.state?.(state);
   },
   onEvent(kind, data) {

@@ -60,7 +60,7 @@ async def test_every_code_says_what_to_do(glossary: Any) -> None:
         assert advice["title"]
         assert advice["meaning"].endswith(".")
         assert advice["action"].endswith((".", "…"))
-        assert advice["again"] in ("yes", "later", "no")
+        assert advice["again"] in ("yes", "later", "no", "twice")
 
 
 async def test_trying_again_is_advised_as_the_program_does_it(glossary: Any) -> None:
@@ -69,7 +69,7 @@ async def test_trying_again_is_advised_as_the_program_does_it(glossary: Any) -> 
         assert (advice_on(code).again == "yes") is row.error_class.retry, code
         assert advice_on(code) is not OTHER_CODE, code
         assert glossary["error_codes"][code]["class"] == row.error_class.name
-    assert {advice["again"] for advice in glossary["doubt_reasons"].values()} == {"no"}
+    assert {advice["again"] for advice in glossary["doubt_reasons"].values()} == {"twice"}
     assert advice_on("E999").title == "Another refusal"
     assert advice_on(" e110 ").title == "Invalid number"
 
