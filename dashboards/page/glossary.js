@@ -34,4 +34,5 @@ export const AGAIN = {
   yes: "Trying again can help",
   later: "Trying again can help later",
   no: "Trying again does not help",
+  twice: "Trying again could send it twice",
 };

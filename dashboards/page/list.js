@@ -1,5 +1,6 @@
 // The campaigns: search, sorting, shares of the buckets, and the choice of several to compare.
 
+import { accountBanner } from "./account.js";
 import { get } from "./api.js";
 import { stateBadge } from "./badge.js";
 import { bucketBar } from "./bar.js";
@@ -24,10 +25,13 @@ const SORTS = {
 const ORDER_OF_STATES = ["halted", "paused", "running", "scheduled", "finished", "closed", "cancelled"];
 const remembered = { search: "", sort: "newest", shown: SHOWN, chosen: new Set() };
 
-export function listView() {
+export function listView(session) {
   const known = new Map(); // id → campaign, in the order of the server: newest first
   let cursor = null;
   const parts = build();
+  const account = accountBanner(session);
+  let states = null;
+  parts.node.prepend(account.node);
   const rows = new Keyed(parts.body, (id) => row(id, parts.chosenChanged));
 
   function render() {
@@ -47,6 +51,9 @@ export function listView() {
     parts.nothing.hidden = known.size > 0;
     parts.unfound.hidden = found.length > 0 || known.size === 0;
     parts.loading.hidden = true;
+    const now = [...known.values()].map((c) => c.state).join();
+    if (now !== states) account.refresh();
+    states = now;
   }
 
   function take(campaigns, { first }) {

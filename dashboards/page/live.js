@@ -22,6 +22,7 @@ export class Live {
     document.addEventListener("visibilitychange", () => this.restart());
     window.addEventListener("online", () => this.restart());
     window.addEventListener("pagehide", () => this.stop());
+    window.addEventListener("pageshow", (event) => event.persisted && this.restart());
   }
 
   /** Stream this path from now on; null for none. */

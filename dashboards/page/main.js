@@ -22,7 +22,6 @@ applyTheme();
 const live = new Live({
   onState(state) {
     top.update(state);
-    main.classList.toggle("stale", ["disconnected", "paused"].includes(state.name));
     view?.state?.(state);
   },
   onEvent(kind, data) {
@@ -36,7 +35,7 @@ function viewOf(hash) {
   const [kind, id] = path.split("/");
   if (kind === "campaign" && id) return campaignView(decodeURIComponent(id), session);
   if (kind === "compare") return compareView(new URLSearchParams(query).getAll("id"));
-  return listView();
+  return listView(session);
 }
 
 function show(next) {
@@ -89,6 +88,7 @@ async function start() {
 window.addEventListener("hashchange", route);
 window.addEventListener("signed-out", () => {
   forgetSession();
+  if (view?.title === "Sign in") return; // several requests may hear it at once
   askForToken(session === null ? "" : "You are signed out.");
 });
 start();

@@ -27,12 +27,15 @@ export class Pace {
     const from = Math.max(first.at, this.now() - WINDOW);
     const seconds = (this.now() - from) / 1000;
     if (seconds < 2) return null;
-    const last = this.seen.at(-1);
-    const base = first.at < from && this.seen.length > 1 && this.seen[1].at > from ? between(first, this.seen[1], from) : first.handled;
-    return Math.max(0, last.handled - base) / seconds;
+    return Math.max(0, this.seen.at(-1).handled - this.handledAt(from)) / seconds;
   }
-}
 
-function between(one, other, at) {
-  return one.handled + ((other.handled - one.handled) * (at - one.at)) / (other.at - one.at);
+  /** How many had left the queue then: between two snapshots as if they had gone evenly. */
+  handledAt(at) {
+    const next = this.seen.findIndex((each) => each.at >= at);
+    if (next < 0) return this.seen.at(-1).handled;
+    if (next === 0) return this.seen[0].handled;
+    const [one, other] = [this.seen[next - 1], this.seen[next]];
+    return one.handled + ((other.handled - one.handled) * (at - one.at)) / (other.at - one.at);
+  }
 }

@@ -65,7 +65,13 @@ export function series() {
       plot = new uPlot(options(name, holder.clientWidth || 400), data, holder);
       drawn = name;
     }
+    setTimeout(tellNewest); // behind the chart's own drawing, which empties the legend
     if (table.open) rows(data);
+  }
+
+  /** Without a pointer on the chart its legend tells the newest values. */
+  function tellNewest() {
+    if (plot && !(plot.cursor.left >= 0)) plot.setLegend({ idx: plot.data[0].length - 1 }, false);
   }
 
   function rows(data) {

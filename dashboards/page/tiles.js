@@ -60,7 +60,7 @@ function bounds({ delivery_low: low, delivery_high: high }) {
   if (!low.denominator) return "no carrier has one so far";
   const of = `of ${count(low.denominator)} at carriers`;
   if (low.numerator === high.numerator) return `${share(low.value)} ${of}`;
-  return `${share(low.value)} to ${share(high.value)} ${of}`;
+  return `${share(low.value).replace(" %", "")} – ${share(high.value)} ${of}`;
 }
 
 const RESTING = { paused: "paused", halted: "halted", scheduled: "not started", cancelled: "cancelled" };

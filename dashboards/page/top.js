@@ -3,7 +3,7 @@
 import { signOut } from "./api.js";
 import { announce, h, setText } from "./dom.js";
 import { explained } from "./explain.js";
-import { duration, moment } from "./format.js";
+import { moment } from "./format.js";
 import { freshness } from "./glossary.js";
 
 const THEMES = { auto: "Theme: auto", light: "Theme: light", dark: "Theme: dark" };
@@ -86,12 +86,13 @@ export function topBar(header, live) {
   };
 }
 
+const QUIET = 5_000; // so long without a change is no lag: nothing happened
+
 function told(state, asOf) {
   const numbers = asOf ? `numbers of ${moment(asOf)}` : "no numbers so far";
-  const ago = (at) => duration(Math.max(0, Math.round((Date.now() - at) / 1000)) || 0.001).replace(/^\d+ ms$/, "0 s");
   switch (state.name) {
     case "live":
-      return asOf ? `Live · ${numbers}, ${ago(Date.parse(asOf))} ago` : "Live";
+      return asOf ? `Live · ${age(asOf, numbers)}` : "Live";
     case "paused":
       return `Updates paused · ${numbers}`;
     case "disconnected": {
@@ -103,4 +104,10 @@ function told(state, asOf) {
     default:
       return "Connecting …";
   }
+}
+
+function age(asOf, numbers) {
+  const old = Math.max(0, Date.now() - Date.parse(asOf));
+  if (old >= QUIET) return `unchanged since ${moment(asOf)}`;
+  return `${numbers}, ${Math.round(old / 1000)} s ago`;
 }

@@ -89,6 +89,11 @@ async def test_up_without_a_provider_does_all_but_send(tmp_path: Path) -> None:
     """Without a provider's address and key it says that sending is off, takes messages and keeps them queued."""
     async with instance(tmp_path) as (program, env, api):
         await until(lambda: "Sending is off" in program.out, "it says so")
+        assert f"live page            http://127.0.0.1:{env['SENDLEDGER_API_PORT']}/" in program.out
+        shown = await sendledger("page", env=env, directory=tmp_path)
+        assert shown.out.split()[0] == f"http://127.0.0.1:{env['SENDLEDGER_API_PORT']}/"
+        assert api.token in shown.out
+        assert api.token not in program.out + program.err
         (tmp_path / "people.csv").write_text("to\n15551230001\n")
         ended = await sendledger(*SEND, env=env, directory=tmp_path)
         assert ended.code == 0, ended

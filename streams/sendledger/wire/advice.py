@@ -1,7 +1,8 @@
 """What the provider's codes and details mean to whoever sends a campaign, and what to do; in plain words.
 
 What they mean for the program stands in codes.py. `again`: whether the same message to the same number can help:
-`yes` (it may well arrive), `later` (after a while, or after what is to be done), `no` (it ends the same).
+`yes` (it may well arrive), `later` (after a while, or after what is to be done), `no` (it ends the same),
+`twice` (it might arrive twice).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 
 from sendledger.wire.codes import ERROR_CODES, ErrorClass, classify
 
-Again = Literal["yes", "later", "no"]
+Again = Literal["yes", "later", "no", "twice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,41 +169,41 @@ DOUBTS: Mapping[str, Advice] = MappingProxyType(
             "No answer in time",
             "The call went out and no answer came before its deadline.",
             "Wait: a postback may still settle it. Else decide on each message, or ask the provider.",
-            "no",
+            "twice",
         ),
         "reset": Advice(
             "Connection broke",
             "The connection ended in the middle of the call.",
             "Wait: a postback may still settle it. Else decide on each message, or ask the provider.",
-            "no",
+            "twice",
         ),
         "http_5xx": Advice(
             "Provider error",
             "The provider answered with an error of its own (HTTP 5xx).",
             "Wait: a postback may still settle it. Else decide on each message, or ask the provider.",
-            "no",
+            "twice",
         ),
         "unreadable": Advice(
             "Unreadable answer",
             "An answer came that is none of the provider's forms.",
             "Wait: a postback may still settle it. If it is many, ask the provider.",
-            "no",
+            "twice",
         ),
         "crash": Advice(
             "Sender died",
             "The sender ended between the start of the call and its answer.",
             "Wait: a postback may still settle it. Else decide on each message.",
-            "no",
+            "twice",
         ),
         "other": Advice(
             "No usable answer",
             "Perhaps sent, perhaps not.",
             "Wait, or decide on each message.",
-            "no",
+            "twice",
         ),
     }
 )
-"""Why a message is in doubt. `again` is `no` for all: it might arrive twice, so only a person decides that."""
+"""Why a message is in doubt. `again` is `twice` for all, so only a person decides that."""
 
 
 def advice_on(code: str) -> Advice:

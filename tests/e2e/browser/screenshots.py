@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.async_api import Browser
@@ -21,50 +22,55 @@ from tests.support.browser import Opened, Scheme, chromium, opened
 RATE = 250.0
 MESSAGES = 6000
 LARGEST = 300_000  # bytes
-WIDE, TALL = 1280, 1000
+WIDE, TALL = 1280, 1050
 
 
-async def main(folder: Path) -> None:
+def main(folder: Path) -> None:
     """Take all pictures. Errors: AssertionError if one is too large, or the page complained."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="sendledger-pictures-") as directory:
-        place = Path(directory)
-        async with stage(place, seed=3, rate=RATE, strays=True, tell=_tell) as there, chromium() as browser:
-            await until_ready(there.instance.readiness(), timeout=90)
-            base = f"http://{there.settings.host}:{there.settings.api_port}"
-            token = there.settings.api_tokens[0].token.get_secret_value()
-            story = scenario(messages=MESSAGES, campaigns=3, seed=3)
-            async with client(api=base, token=token, simulator=there.simulator) as api:
-                for campaign in story.campaigns:
-                    await api.submit_json(campaign, key=campaign.campaign_id)
-                await _pictures(browser, base, token, folder, story.campaigns[0].campaign_id)
+        asyncio.run(_play(Path(directory), folder))
     for picture in folder.glob("*.png"):
         assert picture.stat().st_size <= LARGEST, f"{picture} has {picture.stat().st_size} bytes"
 
 
-async def _pictures(browser: Browser, base: str, token: str, folder: Path, campaign: str) -> None:
-    async with opened(browser, base, width=WIDE, height=TALL) as light:
-        await light.sign_in(token)
-        await light.campaign(campaign)
-        await _under_way(light, 0.55)
-        await light.page.screenshot(path=folder / "campaign-light.png")
-        await light.go("#/")
-        await light.page.wait_for_selector("tr[data-campaign]")
-        await light.page.set_viewport_size({"width": WIDE, "height": 420})
-        await light.page.screenshot(path=folder / "campaigns-light.png")
-    await _one(browser, base, token, folder / "campaign-dark.png", campaign, ("dark", WIDE, TALL))
-    await _one(browser, base, token, folder / "campaign-phone.png", campaign, ("light", 390, 1100))
+async def _play(directory: Path, folder: Path) -> None:
+    async with stage(directory, seed=3, rate=RATE, strays=True, tell=_tell) as there, chromium() as browser:
+        await until_ready(there.instance.readiness(), timeout=90)
+        base = f"http://{there.settings.host}:{there.settings.api_port}"
+        token = there.settings.api_tokens[0].token.get_secret_value()
+        story = scenario(messages=MESSAGES, campaigns=3, seed=3)
+        async with client(api=base, token=token, simulator=there.simulator) as api:
+            for campaign in story.campaigns:
+                await api.submit_json(campaign, key=campaign.campaign_id)
+        camera = _Camera(browser, base, token, folder)
+        await camera.take("campaign-light", story.campaigns[0].campaign_id, share=0.3)
+        await camera.take("campaign-dark", story.campaigns[1].campaign_id, scheme="dark", share=0.5)
+        await camera.take("campaign-phone", story.campaigns[0].campaign_id, width=390, share=0.6)
+        await camera.take("campaigns-light", None, height=430)
 
 
-async def _one(
-    browser: Browser, base: str, token: str, file: Path, campaign: str, look: tuple[Scheme, int, int]
-) -> None:
-    scheme, width, height = look
-    async with opened(browser, base, scheme=scheme, width=width, height=height) as it:
-        await it.sign_in(token)
-        await it.campaign(campaign)
-        await _under_way(it, 0.7)
-        await it.page.screenshot(path=file)
+@dataclass(frozen=True)
+class _Camera:
+    browser: Browser
+    base: str
+    token: str
+    folder: Path
+
+    async def take(
+        self, name: str, campaign: str | None, *, scheme: Scheme = "light", width: int = WIDE, height: int = TALL,
+        share: float = 0,
+    ) -> None:  # fmt: skip
+        """One picture: a campaign of which such a share is settled, or (None) the list."""
+        async with opened(self.browser, self.base, scheme=scheme, width=width, height=height) as it:
+            await it.sign_in(self.token)
+            if campaign is None:
+                await it.page.wait_for_selector("tr[data-campaign]")
+            else:
+                await it.campaign(campaign)
+                await _under_way(it, share)
+            await it.page.mouse.move(0, 0)
+            await it.page.screenshot(path=self.folder / f"{name}.png")
 
 
 async def _under_way(it: Opened, share: float) -> None:
@@ -76,7 +82,7 @@ async def _under_way(it: Opened, share: float) -> None:
 
     await it.until(far, "the campaign is on its way", timeout=120)
     await it.until_text(".tile[data-tile=rate] .big", "/s|–")
-    await it.until_text(".histogram .bin", "", timeout=30)
+    await it.page.wait_for_selector(".histogram .bin", state="attached")
 
 
 def _tell(text: str) -> None:
@@ -84,4 +90,4 @@ def _tell(text: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    main(Path(sys.argv[1]))

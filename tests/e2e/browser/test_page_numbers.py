@@ -124,6 +124,19 @@ async def test_orders_say_what_will_happen_and_stand_in_the_audit_list(page: Ope
     await page.until(withheld, "what was not sent is withheld, on the page too")
 
 
+async def test_a_stopped_account_is_told_and_resumed(page: Opened, system: System) -> None:
+    """While the whole account is stopped the page says so, by whom and why, and an administrator resumes it there."""
+    order = """(reason) => fetch("/v1/account/pause", {method: "POST", body: JSON.stringify({reason}),
+      headers: {"X-Sendledger": "1", "Content-Type": "application/json"}}).then((answer) => answer.status)"""
+    assert await page.page.evaluate(order, "bill unpaid") == 200
+    await page.go("#/compare")
+    await page.go("#/")
+    await page.until_text(".notice.bad", "whole account is paused by token:.* bill unpaid")
+    page.page.on("dialog", lambda dialog: dialog.accept())
+    await page.page.click("text=Resume the account")
+    await expect(page.page.locator(".notice.bad")).to_be_hidden()
+
+
 async def test_a_dropped_connection_recovers(page: Opened, system: System) -> None:
     """The API is killed: the page says since when it hears nothing, finds it again, and its numbers go on."""
     campaign = system.campaigns[THIRD]

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from sendledger.domain.numbers import Numbers
-from sendledger.wire.advice import advice_on
+from sendledger.wire.advice import OTHER_CODE, advice_on
 from sendledger.wire.codes import ERROR_CODES
 from sendledger_schemas.responses import UnansweredReason
 from sendledger_schemas.states import BUCKETS
@@ -60,15 +60,16 @@ async def test_every_code_says_what_to_do(glossary: Any) -> None:
         assert advice["title"]
         assert advice["meaning"].endswith(".")
         assert advice["action"].endswith((".", "…"))
-        assert advice["again"] in ("yes", "later", "no")
+        assert advice["again"] in ("yes", "later", "no", "twice")
 
 
 async def test_trying_again_is_advised_as_the_program_does_it(glossary: Any) -> None:
     """A code after which the program tries again by itself says so, and a doubt is never a reason to send again."""
     for code, row in ERROR_CODES.items():
         assert (advice_on(code).again == "yes") is row.error_class.retry, code
+        assert advice_on(code) is not OTHER_CODE, code
         assert glossary["error_codes"][code]["class"] == row.error_class.name
-    assert {advice["again"] for advice in glossary["doubt_reasons"].values()} == {"no"}
+    assert {advice["again"] for advice in glossary["doubt_reasons"].values()} == {"twice"}
     assert advice_on("E999").title == "Another refusal"
     assert advice_on(" e110 ").title == "Invalid number"
 

@@ -17,6 +17,7 @@ from sendledger.cli.context import operator, secrets_of
 from sendledger.config import load
 from sendledger.edges import running
 from sendledger.edges.secrets_file import with_kept_secrets
+from sendledger.up import LIVE_PAGE
 
 SEND = ("send", "spring", "--sender", "60856", "--text", "Hello", "--recipients", "people.csv")
 CANARY = "canary-0123456789-canary-abcdef"
@@ -201,6 +202,19 @@ def test_the_made_postback_address_stays_the_same(verb: Verb) -> None:
     assert "SENDLEDGER_PUBLIC_URL" in first[2]
 
 
+def test_the_page_is_found_with_a_token(verb: Verb, tmp_path: Path) -> None:
+    """`page` prints the address on the first line and each token below; of a running instance its own address."""
+    code, out, err = verb("page")
+    address, token = out.splitlines()
+    kept = json.loads((tmp_path / "data" / "secrets.json").read_text())["api_token"]
+    assert (code, address, token) == (0, "http://127.0.0.1:8080/", f"admin token: {kept}")
+    assert "no Sendledger runs" in err
+    urls = {LIVE_PAGE: "http://127.0.0.1:20123/"}
+    running.announce(tmp_path / "data", bootstrap_servers="127.0.0.1:1", embedded=True, urls=urls)
+    code, out, err = verb("page")
+    assert (code, out.splitlines()[0], err) == (0, urls[LIVE_PAGE], "")
+
+
 def test_verify_that_cannot_be_done_is_exit_code_2(verb: Verb) -> None:
     """Neither a difference nor none: without an instance, or with a time that is none, it says why."""
     code, _, err = verb("verify")
@@ -224,7 +238,7 @@ def test_every_verb_teaches_itself(verb: Verb) -> None:
             continue
         code, out, _ = verb(name, "--help")
         assert code == 0
-        assert name in ("config", "postback-url", "verify") or f"sendledger {name}" in out, name
+        assert name in ("config", "page", "postback-url", "verify") or f"sendledger {name}" in out, name
 
 
 @given(st.tuples(*[st.text(max_size=5)] * 3, st.binary(max_size=5)), st.tuples(*[st.text(max_size=5)] * 3, st.binary(max_size=5)))  # fmt: skip  # noqa: E501
