@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,6 @@ from pydantic import SecretStr
 
 from sendledger.config import KafkaSettings, Settings
 from sendledger.edges import system_record, topics
-from sendledger.edges.embedded_kafka import EmbeddedKafka
 from sendledger.edges.receiver import BEAT_FILE, SPOOL_FILE
 from sendledger.edges.spool import Spool
 from sendledger_schemas import ids
@@ -25,7 +23,6 @@ from sendledger_schemas.envelope import decode
 from sendledger_schemas.postbacks import PostbackReceived, ReceiverAway
 from sendledger_schemas.topics import POSTBACKS, RECEIVERS, dlq
 from tests.support.kafka import broker, eventually, settings_on
-from tests.support.processes import descendants
 from tests.support.receiver import NUMBER, TOKEN, free_port, post, receipt, records_of, with_receiver
 from tests.support.receiver_process import BROKEN, SPOOL_LEFT, receiver_process
 
@@ -166,87 +163,6 @@ async def test_absence_is_told_once_and_a_restart_is_none(installation: Settings
     assert isinstance(told, ReceiverAway)
     assert (told.from_.isoformat(), told.receiver, record.key) == ("2026-01-01T10:00:00+00:00", "r-1", b"r-1")
     assert told.to > told.from_
-
-
-def _jvm(kafka: EmbeddedKafka) -> list[int]:
-    guard = kafka._guard
-    assert guard is not None
-    return [guard.pid, *descendants(guard.pid)]
-
-
-@pytest.fixture
-async def own_broker(tmp_path: Path) -> AsyncIterator[tuple[EmbeddedKafka, Settings]]:
-    """A broker to be stopped and paused, with all topics."""
-    async with broker(tmp_path) as kafka:
-        settings = settings_on(kafka.bootstrap_servers, tmp_path)
-        await topics.create(settings)
-        await system_record.confirm(settings)
-        yield kafka, with_receiver(settings)
-
-
-async def test_paused_broker_costs_no_answer_and_no_postback(own_broker: tuple[EmbeddedKafka, Settings]) -> None:
-    """While the broker hangs, the spool takes over in time; when it wakes, the spool drains and nothing is missing."""
-    kafka, settings = own_broker
-    load = Load(settings.receiver_port)
-    async with receiver_process(settings) as receiver:
-        await eventually(lambda: "kafka reached" in receiver.told(), what="Kafka is reached")
-        await load.until(lambda: len(load.kept) > 100, "answers with a broker")
-        paused = _jvm(kafka)
-        for pid in paused:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            before = len(load.kept)
-            await load.until(lambda: len(load.kept) > before + 500, "answers without a broker")
-        finally:
-            for pid in paused:
-                os.kill(pid, signal.SIGCONT)
-        assert set(load.answered) == {200}
-        await eventually(lambda: receiver.told().count("kafka reached") > 1, what="Kafka is reached again")
-        assert await receiver.stop() == 0
-    assert load.kept <= await bodies_on(settings.kafka)
-    assert spooled(settings) == 0
-
-
-async def test_killed_broker_costs_no_answer_and_no_postback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was on its way to a broker that is killed goes into the spool: nothing is lost over its restart."""
-    port = free_port()
-    monkeypatch.setattr("sendledger.edges.embedded_kafka._free_ports", lambda _: [port, free_port()])
-    kafka = EmbeddedKafka(tmp_path)
-    await kafka.start()
-    settings = with_receiver(settings_on(kafka.bootstrap_servers, tmp_path))
-    await topics.create(settings)
-    await system_record.confirm(settings)
-    load = Load(settings.receiver_port)
-    try:
-        async with receiver_process(settings) as receiver:
-            await eventually(lambda: "kafka reached" in receiver.told(), what="Kafka is reached")
-            at: list[int] = []
-
-            def enough() -> bool:
-                if not at and len(load.kept) > 300:
-                    at.append(len(load.kept))
-                    for pid in _jvm(kafka):
-                        os.kill(pid, signal.SIGKILL)
-                return bool(at) and len(load.kept) > at[0] + 300
-
-            await load.until(enough, "answers before and after the broker's death")
-            assert set(load.answered) == {200}
-            await kafka.stop()
-            await kafka.start()
-            await eventually(lambda: receiver.told().count("kafka reached") > 1, what="Kafka is reached again")
-            assert await receiver.stop() == 0
-            assert load.kept <= await bodies_on(settings.kafka)
-    finally:
-        await kafka.stop()
-
-
-def spooled(settings: Settings) -> int:
-    """How many records a stopped receiver left in its spool."""
-    spool = Spool(settings.spool_dir / SPOOL_FILE, max_bytes=10**9)
-    try:
-        return spool.state().records
-    finally:
-        spool.close()
 
 
 async def test_broker_away_from_the_start_over_a_kill_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from tests.support.outages import clients_of, jvm, stopped, without_kafka
 from tests.support.postback_checker import ANSWERED_WITHIN, Clients, judge
 from tests.support.processes import alive
 from tests.support.receiver import records_of, with_receiver
-from tests.support.receiver_process import SHORT_ABSENCES, SPOOL_LEFT, receiver_process
+from tests.support.receiver_process import AWAY_SECONDS, SHORT_ABSENCES, SPOOL_LEFT, ReceiverProcess, receiver_process
 
 SCALE = Scale()
 AWAY = (5, 30, 120) if SCALE.long else (5,)  # seconds that a broker is stopped
@@ -89,7 +89,7 @@ async def test_a_broker_that_hangs_costs_no_answer(own_broker: tuple[EmbeddedKaf
         await receiver.reaches_kafka()
         await clients.some(200)
         with stopped(kafka):
-            ended = asyncio.create_task(asyncio.sleep(seconds))
+            ended = asyncio.create_task(outage(receiver, seconds))
             await clients.until(ended.done, "the outage", timeout=seconds + 60)
             assert await receiver.metric('sendledger_receiver_postbacks_total{outcome="spool"}') > 100
             assert await receiver.metric("sendledger_receiver_spool_records") > 0
@@ -101,6 +101,13 @@ async def test_a_broker_that_hangs_costs_no_answer(own_broker: tuple[EmbeddedKaf
         assert await receiver.stop() == 0
     await all_there(clients, settings)
     assert await records_of(settings.kafka, RECEIVERS) == [], "Kafka's outage was told as the receiver's"
+
+
+async def outage(receiver: ReceiverProcess, seconds: float) -> None:
+    """So long, and as long as would be an absence of a receiver that counts Kafka's as its own."""
+    end = asyncio.get_running_loop().time() + seconds
+    await eventually(lambda: "spooling" in receiver.told(), what="the spool takes over")
+    await asyncio.sleep(max(AWAY_SECONDS + 1, end - asyncio.get_running_loop().time()))
 
 
 async def all_there(clients: Clients, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 Its settings come from the environment, as the program's do. SIGTERM asks for the end; the exit code is 3 if records
 are left in the spool. `--answer-first` breaks it on purpose: 200 before anything is durable; `--old-decoder` is one of
-before v2: it can read no JSON. With `--short-absences` it beats each 0.2 s, and 4 s without a beat are an absence.
+before v2: it can read no JSON. With `--short-absences` it beats each 0.2 s, and 3 s without a beat are an absence.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.support.receiver import free_port
 BROKEN = "--answer-first"
 OLD_DECODER = "--old-decoder"
 SHORT_ABSENCES = "--short-absences"
-AWAY_SECONDS = 4.0
+AWAY_SECONDS = 3.0
 SPOOL_LEFT = 3
 _ROOT = Path(__file__).parents[2]
 
