@@ -8,7 +8,7 @@ import { h, setText } from "./dom.js";
 import { explained } from "./explain.js";
 import { count, ratio, share } from "./format.js";
 import { legend } from "./legend.js";
-import { term } from "./glossary.js";
+import { ofAudience, term } from "./glossary.js";
 
 const MOST = 8;
 const COUNTS = [
@@ -30,7 +30,7 @@ export function compareView(asked) {
     h("tr", {}, h("th", { scope: "row" }, "State"), columns.map((each) => h("td", {}, each.state.node))),
     h("tr", {}, h("th", { scope: "row" }, "Buckets"), columns.map((each) => h("td", {}, each.bar.node))),
     h("tr", {}, h("th", { scope: "row" }, explained(term("rates", "delivery_low"), "Delivered, from – to")), columns.map((each) => h("td", { class: "number" }, each.range.node, each.bounds))),
-    ...COUNTS.map(([name]) => h("tr", { data: { row: name } }, h("th", { scope: "row" }, explained(term("numbers", name))), columns.map((each) => h("td", { class: "number" }, each.counts[name].number, each.counts[name].part)))),
+    ...COUNTS.map(([name]) => h("tr", { data: { row: name } }, h("th", { scope: "row" }, explained(ofAudience(name))), columns.map((each) => h("td", { class: "number" }, each.counts[name].number, each.counts[name].part)))),
     ...RATES.map((name) => h("tr", { data: { row: name } }, h("th", { scope: "row" }, explained(term("rates", name))), columns.map((each) => h("td", { class: "number" }, each.rates[name].value, each.rates[name].of)))),
   ];
   const missing = h("p", { class: "notice", hidden: true });

@@ -1,6 +1,7 @@
 // Elements. All text goes in as text nodes: nothing here or anywhere on the page makes markup of a string.
 
 const SVG = "http://www.w3.org/2000/svg";
+const KEPT = 4; // announcements: two that come at once must both be heard
 
 function fill(node, props, children) {
   for (const [name, value] of Object.entries(props)) {
@@ -68,5 +69,7 @@ export class Keyed {
 
 /** Say something to those who hear the page instead of seeing it. */
 export function announce(text) {
-  setText(document.getElementById("announcer"), text);
+  const announcer = document.getElementById("announcer");
+  announcer.append(h("p", {}, text));
+  while (announcer.children.length > KEPT) announcer.firstElementChild.remove();
 }

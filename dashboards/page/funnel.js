@@ -6,7 +6,7 @@ import { section } from "./section.js";
 import { h, setText } from "./dom.js";
 import { explained } from "./explain.js";
 import { count, ratio, share } from "./format.js";
-import { term } from "./glossary.js";
+import { ofAudience } from "./glossary.js";
 
 const STEPS = [
   ["audience", ({ counts }) => counts.requested],
@@ -22,7 +22,7 @@ export function funnel() {
     const bar = rangeBar(`step step-${name}`);
     const cells = [0, 1, 2].map(() => h("td", { class: "number" }));
     cells[0].dataset.number = `funnel.${name}`;
-    const node = h("tr", {}, h("th", { scope: "row" }, explained(term("numbers", name)), bar.node), cells);
+    const node = h("tr", {}, h("th", { scope: "row" }, explained(ofAudience(name)), bar.node), cells);
     return { node, bar, cells, number };
   });
   const table = h("table", { class: "funnel" }, h("caption", { class: "unseen" }, "From the audience to the phone"),

@@ -13,6 +13,9 @@ export function term(group, name) {
   return terms[group]?.[name] ?? { title: name, definition: "", of: "", field: "" };
 }
 
+/** A number where it is shown as a share of the audience. Delivered is elsewhere a share of what carriers took. */
+export const ofAudience = (name) => term(name === "delivered" ? "buckets" : "numbers", name);
+
 export const freshness = () => terms.freshness;
 
 /** Advice {title, meaning, action, again} on a response's error code. */

@@ -8,7 +8,7 @@ import { inGroup } from "./buckets.js";
 import { announce, h, Keyed, setText } from "./dom.js";
 import { explained } from "./explain.js";
 import { count, moment, ratio, share } from "./format.js";
-import { term } from "./glossary.js";
+import { ofAudience, term } from "./glossary.js";
 import { legend } from "./legend.js";
 
 const SHOWN = 100;
@@ -117,7 +117,7 @@ function build() {
     h("th", { scope: "col" }, "State"),
     h("th", { scope: "col", class: "number" }, explained(term("numbers", "audience"))),
     h("th", { scope: "col", class: "wide" }, "Where its messages are"),
-    h("th", { scope: "col", class: "number" }, explained(term("numbers", "delivered"))),
+    h("th", { scope: "col", class: "number" }, explained(ofAudience("delivered"))),
     h("th", { scope: "col", class: "number" }, explained(term("numbers", "failed"))),
     h("th", { scope: "col", class: "number" }, explained(term("numbers", "pending"))),
     h("th", { scope: "col", class: "number" }, explained(term("buckets", "in_doubt"))),

@@ -31,7 +31,7 @@ function themeButton() {
 /** {update(state), fresh(asOf), signedIn(session)}: fills the header. */
 export function topBar(header, live) {
   const text = h("span", { class: "text" });
-  const badge = h("div", { class: "freshness", role: "status", id: "freshness" }, h("span", { class: "dot", "aria-hidden": "true" }), text);
+  const badge = h("div", { class: "freshness", role: "group", "aria-label": "Freshness", id: "freshness" }, h("span", { class: "dot", "aria-hidden": "true" }), text);
   const pause = h("button", { type: "button", id: "pause-live", "aria-pressed": "false" }, "Pause updates");
   const me = h("span", { class: "muted me" });
   const out = h("button", { type: "button", class: "quiet" }, "Sign out");
@@ -39,6 +39,7 @@ export function topBar(header, live) {
   const account = h("div", { class: "account", hidden: true }, me, out);
   let state = { name: "connecting" };
   let asOf = null;
+  let down = false;
 
   pause.addEventListener("click", () => {
     live.pause(!live.paused);
@@ -64,9 +65,10 @@ export function topBar(header, live) {
   }
   return {
     update(next) {
-      if (next.name !== state.name && ["disconnected", "live"].includes(next.name)) {
-        announce(next.name === "live" ? "Live" : "Disconnected: the numbers stand still");
-      }
+      // the badge's text counts seconds: only what matters is said aloud
+      if (next.name === "disconnected" && !down) announce("Disconnected: the numbers stand still");
+      if (next.name === "live" && down) announce("Connected again");
+      down = next.name === "disconnected" || (down && next.name !== "live");
       state = next;
       show();
     },

@@ -31,7 +31,6 @@ async def test_numbers_on_the_page_are_the_providers(page: Opened, system: Syste
         return len(set(seen)) > 4
 
     await page.until(moves, "delivered grows by itself")
-    assert seen == sorted(seen)
 
     async def agrees() -> bool:
         here, there, provider = await page.numbers(), await system.ours(campaign), await system.theirs(campaign)
@@ -145,9 +144,11 @@ async def test_a_dropped_connection_recovers(page: Opened, system: System) -> No
     await page.until_text("#freshness", "^Live")
     system.stage.instance.supervisor.kill("api")
     await page.until_text("#freshness", r"^Disconnected since \d\d:\d\d:\d\d .* trying again")
+    await page.until_text("#announcer", "Disconnected")
     await page.until_text("#freshness", "^Live", timeout=60)
+    await page.until_text("#announcer", "Connected again")
     assert len(page.streams) > 2
-    await page.until_text(".campaign-head .badge", "Finished", timeout=60)
+    await page.until_text(".campaign-head .badge", "Finished|Closed", timeout=60)
 
     async def equal() -> bool:
         here, there = await page.numbers(), shown(await system.ours(campaign))
