@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,16 @@ from tests.support.room import entered
 settings.register_profile("sendledger", deadline=None, print_blob=True)
 settings.register_profile("quick", settings.get_profile("sendledger"), max_examples=25)  # of `make check`
 settings.load_profile("sendledger")
+
+
+def pytest_configure() -> None:
+    """One seed for all that is random about kills and orders, the same in every process of a run."""
+    os.environ.setdefault("CHAOS_SEED", str(random.randrange(10**6)))
+
+
+def pytest_report_header() -> str:
+    """CHAOS_SEED=n repeats a run's choices."""
+    return f"CHAOS_SEED={os.environ['CHAOS_SEED']}"
 
 
 @pytest.fixture(scope="session")
