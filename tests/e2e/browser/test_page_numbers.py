@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ async def test_numbers_on_the_page_are_the_providers(page: Opened, system: Syste
         there, provider = await system.ours(campaign), await system.theirs(campaign)
         raise AssertionError(f"{error}\npage {await page.numbers()}\nAPI {there}\nledger {provider}") from None
     await tiles_add_up(page, await system.theirs(campaign))
+    await charts_agree(page, (await system.api.campaign(campaign.campaign_id))["latency_seconds"])
     for path in ("/v1/glossary", f"/v1/campaigns/{campaign.campaign_id}/latency", "/v1/stream"):
         assert path in page.paths
 
@@ -70,6 +72,19 @@ async def tiles_add_up(page: Opened, ledger: dict[str, int]) -> None:
     assert here["tile sent"] == here["funnel sent"] == ledger["requested"] - ledger["rejected"]
     assert here["funnel receipt"] == ledger["delivered"] + ledger["undelivered"]
     assert here["funnel carrier"] == here["funnel receipt"] + ledger["sent"]
+
+
+async def charts_agree(page: Opened, latency: dict[str, Any]) -> None:
+    """The chart's table ends with the numbers above it; each stage of the latency counts what the API counts."""
+    here = await page.numbers()
+    await page.page.click("text=So far")
+    await page.page.click("section[aria-label='Over time'] summary")
+    newest = page.page.locator("section[aria-label='Over time'] tbody tr:first-child td")
+    totals = [here["tile sent"], here["tile delivered"], here["tile failed"]]
+    await expect(newest).to_have_text([re.compile(""), *(f"{number:,}" for number in totals)])
+    for stage, values in latency.items():
+        assert await page.text(f"[data-number='latency.{stage}.count']") == f"{values['count']:,}"
+    await page.until(page.page.locator(".histogram .bin").count, "the times' distribution is drawn")
 
 
 async def test_orders_say_what_will_happen_and_stand_in_the_audit_list(page: Opened, system: System) -> None:
