@@ -20,7 +20,7 @@ demo: setup ## Three campaigns against the simulator, checked number by number (
 
 test: static ## Everything that CI does: check, and every test on a real Kafka
 	@infra/setup_tests.sh
-	@$(BIN)/pytest --numprocesses=2 --dist=loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses=2 $(ARGS)
 
 check: setup ## The quick tier: format, lint, types, import contracts, generated files, unit and contract tests
 	@$(MAKE) --no-print-directory --jobs=2 static quick

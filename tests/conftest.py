@@ -7,9 +7,11 @@ import os
 import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from sendledger.config import Settings
 from tests.support.kafka import SharedBroker, fresh_topics, system
@@ -29,6 +31,21 @@ def pytest_configure() -> None:
 def pytest_report_header() -> str:
     """CHAOS_SEED=n repeats a run's choices."""
     return f"CHAOS_SEED={os.environ['CHAOS_SEED']}"
+
+
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """The tests of one file run in one process; those of the browser too, around one system for all."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder.endswith("/browser") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
+    """How several processes share the tests."""
+    return _ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 from tests.e2e.browser.conftest import System
 from tests.support.browser import Opened, opened
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STREAM = ': hello\nretry: 2000\n\nid: a-1\nevent: campaign\ndata: {"x":\ndata: 1}\n\n: still here\n\nid: a-2\r\ndata: two\r\n\r\n'  # noqa: E501
 EVENTS = [

@@ -11,7 +11,7 @@ from sendledger.demo.client import Client
 from tests.e2e.browser.conftest import System
 from tests.support.browser import Opened
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FIRST, SECOND, THIRD = 0, 1, 2
 

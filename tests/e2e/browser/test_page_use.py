@@ -17,7 +17,7 @@ from sendledger_schemas.topics import CAMPAIGNS
 from tests.e2e.browser.conftest import System
 from tests.support.browser import WRONG_TOKEN, Opened, Scheme, opened
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOSTILE = '"><img src=x onerror="document.title=1"><script>document.title=2</script>'
 LAST = 3
