@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
 
-from sendledger.edges.api.auth import Tokens
+from sendledger.edges.api.auth import Scope, Tokens
 from sendledger.edges.api.session import LIFETIME, Session, Sessions
 from tests.support.api import ADMIN, READ, SEND, Answer
 from tests.unit.api.asgi import ask
@@ -139,7 +140,7 @@ async def test_signing_out_ends_the_session(bench: Bench) -> None:
 def test_a_session_ends_by_itself() -> None:
     """After its time it is over, and what was signed out is forgotten then."""
     clock, known = Clock(), tokens()
-    sessions = Sessions(known.keys(), clock)
+    sessions = Sessions(known.keys, clock)
     value, session = session_for(ADMIN, sessions, known)
     sessions.end(session)
     assert sessions.known(value) is None
@@ -154,16 +155,16 @@ def test_a_session_ends_by_itself() -> None:
 
 def test_a_session_outlives_a_restart_and_not_its_token() -> None:
     """Another process with the same token knows the cookie; one without it does not, nor one where it may less."""
-    value, _ = session_for(SEND, Sessions(tokens().keys()), tokens())
-    assert Sessions(tokens().keys()).known(value) is not None
-    assert Sessions(tokens(("admin", ADMIN)).keys()).known(value) is None
-    assert Sessions(tokens(("read", SEND)).keys()).known(value) is None
+    value, _ = session_for(SEND, Sessions(tokens().keys), tokens())
+    assert Sessions(tokens().keys).known(value) is not None
+    assert Sessions(tokens(("admin", ADMIN)).keys).known(value) is None
+    assert Sessions(tokens(("read", SEND)).keys).known(value) is None
 
 
 def test_a_cookie_cannot_be_made_up() -> None:
     """Each changed part of it, and what is no cookie at all, is refused."""
     known = tokens()
-    sessions = Sessions(known.keys())
+    sessions = Sessions(known.keys)
     value, session = session_for(READ, sessions, known)
     fingerprint, ends, nonce, signature = value.split(".")
     admin = session_for(ADMIN, sessions, known)[0].split(".")[0]
@@ -198,3 +199,17 @@ async def test_two_cookies_are_none(bench: Bench) -> None:
 
     answer: Answer = await ask(twice, "GET", "/v1/campaigns", headers=cookie)
     assert answer.status == 401
+
+
+def test_a_token_that_is_made_while_the_api_runs_has_its_cookies() -> None:
+    """`sendledger token` adds to a file that is read again: its cookies are good at once, and end with it."""
+    added: list[tuple[Scope, bytes]] = []
+    known = Tokens([], more=lambda: added)
+    sessions = Sessions(known.keys)
+    added.append(("send", hashlib.sha256(SEND.encode()).digest()))
+    caller = known.caller(SEND)
+    assert caller is not None
+    value = sessions.open(caller)
+    assert sessions.known(value) is not None
+    added.clear()
+    assert sessions.known(value) is None

@@ -54,14 +54,17 @@ class Tokens:
     def caller(self, token: str) -> Caller | None:
         """Whose token this is. Every one is compared, so that the time tells nothing."""
         digest, found = _digest(token), None
-        for known, caller in (*self._callers, *(_caller(scope, kept) for scope, kept in self._more())):
+        for known, caller in self._all():
             if hmac.compare_digest(known, digest):
                 found = caller
         return found
 
     def keys(self) -> list[tuple[Caller, bytes]]:
         """Each caller with the hash of its token, from which the page's cookies are signed."""
-        return [(caller, digest) for digest, caller in self._callers]
+        return [(caller, digest) for digest, caller in self._all()]
+
+    def _all(self) -> list[tuple[bytes, Caller]]:
+        return [*self._callers, *(_caller(scope, kept) for scope, kept in self._more())]
 
 
 def fingerprint(token: str) -> str:

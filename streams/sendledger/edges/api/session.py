@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
@@ -42,20 +42,22 @@ class Session:
 
 
 class Sessions:
-    """Makes cookies and knows them again. `keys`: (caller, hash of its token) of every valid token."""
+    """Makes cookies and knows them again. `keys`: (caller, hash of its token) of every token that is valid now."""
 
-    def __init__(self, keys: Sequence[tuple[Caller, bytes]], clock: Callable[[], float] = time.time) -> None:
-        self._keys = [(caller, hmac.digest(digest, _PURPOSE, hashlib.sha256)) for caller, digest in keys]
+    def __init__(
+        self, keys: Callable[[], Iterable[tuple[Caller, bytes]]], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._tokens = keys
         self._clock = clock
         self._ended: dict[str, int] = {}
 
-    def __repr__(self) -> str:
-        return f"<sessions of {len(self._keys)} tokens>"
+    def _keys(self) -> list[tuple[Caller, bytes]]:
+        return [(caller, hmac.digest(digest, _PURPOSE, hashlib.sha256)) for caller, digest in self._tokens()]
 
     def open(self, caller: Caller) -> str:
         """A new cookie's value for a caller with a token."""
         ends, nonce = int(self._clock()) + LIFETIME, secrets.token_urlsafe(12)
-        key = next(key for known, key in self._keys if known == caller)
+        key = next(key for known, key in self._keys() if known == caller)
         return ".".join((caller.by.removeprefix("token:"), str(ends), nonce, _signed(key, caller, ends, nonce)))
 
     def known(self, value: str) -> Session | None:
@@ -67,7 +69,7 @@ class Sessions:
             return None
         fingerprint, ends, nonce, signature = parts[0], int(parts[1]), parts[2], parts[3]
         found = None
-        for caller, key in self._keys:
+        for caller, key in self._keys():
             right = hmac.compare_digest(_signed(key, caller, ends, nonce).encode(), signature.encode())
             if right and caller.by == f"token:{fingerprint}":
                 found = caller
