@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from sendledger.config import ConfigError, KafkaSettings, Settings
 from sendledger.edges.api import serve
 from sendledger.edges.kafka import producer
+from sendledger.edges.logging import quieten_libraries
 from sendledger.edges.system_record import OtherSystemError
 from sendledger.life import Life
 from sendledger_schemas.topics import CAMPAIGN_STATE, SEND_REQUESTS, TOPICS
@@ -87,6 +88,7 @@ async def test_nothing_secret_and_nothing_personal_gets_out(
     shared_kafka: Settings, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     """Canary numbers, texts and tokens are nowhere but in the requests: no topic, log, metric, file, answer."""
+    quieten_libraries()  # as the program does
     caplog.set_level(logging.DEBUG)
     with structlog.testing.capture_logs() as logged:
         async with running_api(shared_kafka) as api:

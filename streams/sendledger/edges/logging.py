@@ -100,8 +100,7 @@ def configure(*, role: str, secrets: Iterable[str] = (), level: str = "INFO", st
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name, quiet in _QUIET.items():
-        logging.getLogger(name).setLevel(quiet)
+    quieten_libraries()
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
@@ -114,6 +113,12 @@ def configure(*, role: str, secrets: Iterable[str] = (), level: str = "INFO", st
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def quieten_libraries() -> None:
+    """Keep those quiet, at any level of ours, that write records and addresses into their logs (P7, P8)."""
+    for name, level in _QUIET.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def _named(role: str) -> Processor:
