@@ -95,6 +95,7 @@ async def fresh_kafka(tmp_path: Path) -> AsyncIterator[Settings]:
         yield settings
 
 
+@pytest.hookimpl(trylast=True)  # behind pytest's own last look, which would make a crash of what a failed test holds
 def pytest_unconfigure() -> None:
     """What a fold in this process froze may be freed now: DuckDB's library complains at exit of what nobody freed."""
     gc.unfreeze()

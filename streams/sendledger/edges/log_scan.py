@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,7 @@ async def started(reader: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer that runs while the context lasts."""
     try:
         await reader.start()
+        await asyncio.sleep(0)  # stopped before its tasks have begun, it would raise CancelledError
         yield reader
     finally:
         await reader.stop()

@@ -148,6 +148,8 @@ async def read_numbers(reading: Reading, kafka: KafkaSettings, *, progress: Prog
     Errors: as `read`.
     """
     found = await asyncio.to_thread(reading.database.stretches)
+    if not found:
+        return
     firsts = {TopicPartition(SEND_REQUESTS, partition): first for partition, first, _last in found}
     async with started(consumer(kafka, group_id=None)) as reader:
         assign_all(reader, list(firsts))
