@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from sendledger.edges.postback_records import Odd, PostbackRecords
+from sendledger.edges.postback_records import Kept, Odd
 from sendledger.edges.receiver_door import Door
 from sendledger.edges.receiver_metrics import Outcome, ReceiverMetrics
-from sendledger.edges.receiver_writer import Fate, Writer
+from sendledger.edges.receiver_waiting import Fate
+from sendledger.edges.receiver_writer import Writer
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
@@ -59,13 +60,11 @@ class ReceiverApp:
         self,
         *,
         door: Door,
-        records: PostbackRecords,
         writer: Writer,
         metrics: ReceiverMetrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._door = door
-        self._records = records
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
@@ -98,15 +97,19 @@ class ReceiverApp:
                 return "encoded"
         body = await _read(receive)
         started = time.perf_counter()
-        kept = self._records.keep(body, self._clock())
-        fate = await self._writer.write(kept.record)
+        waiting = self._writer.post(body, self._clock())
+        fate = await waiting.fate
         if fate is not Fate.NOWHERE:
             self._metrics.took(time.perf_counter() - started)
-            if kept.reason is not None:
-                self._metrics.dead_letter(kept.reason)
-            if kept.odd is not None:
-                self._tell(kept.odd)
+            if waiting.kept is not None:  # else it is an ordinary one
+                self._count(waiting.kept)
         return _FATES[fate]
+
+    def _count(self, kept: Kept) -> None:
+        if kept.reason is not None:
+            self._metrics.dead_letter(kept.reason)
+        if kept.odd is not None:
+            self._tell(kept.odd)
 
     def _tell(self, odd: Odd) -> None:
         """Count it, and log each kind once: an unknown code is data, and somebody has to hear of it."""

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from sendledger.edges.postback_rounds import Ready
 from sendledger.edges.record import Record
 
 MAX_BATCH_BYTES = 768 * 1024
@@ -78,17 +79,21 @@ class KafkaLink:
             if found != expected:
                 raise Unreachable(f"{topic} has {found} partitions, not {expected}")
 
-    async def send(self, records: Sequence[Record], *, seconds: float) -> set[int]:
+    async def send(self, records: Sequence[Record], *, seconds: float, ready: Sequence[Ready] = ()) -> set[int]:
         """Write the records; the positions of those that all in-sync replicas have. Never raises.
 
-        What is missing in the answer was not acknowledged within `seconds`: it may still arrive.
+        `ready`: batches that are made already, with positions of their own. What is missing in the answer was not
+        acknowledged within `seconds`: it may still arrive.
         """
         producers = self._producers
-        if not producers or not records:
+        if not producers or not (records or ready):
             return set()
         flights: list[tuple[asyncio.Future[object], list[int]]] = []
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(seconds):
+                for topic, partition, made, covered in ready:
+                    producer = producers[partition % len(producers)]
+                    flights.append((await producer.send_batch(made, topic, partition=partition), covered))
                 for (topic, partition), positions in _grouped(records).items():
                     producer = producers[partition % len(producers)]
                     for batch, covered in _batches(producer, records, positions):

@@ -6,18 +6,27 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from sendledger.edges import receiver_writer
+from sendledger.edges.postback_records import Kept, PostbackRecords
+from sendledger.edges.postback_rounds import PostbackRounds, Ready, RoundFailedError
 from sendledger.edges.receiver_kafka import KafkaLink, Unreachable
-from sendledger.edges.receiver_writer import Fate, Writer
+from sendledger.edges.receiver_waiting import Bodies, Fate
+from sendledger.edges.receiver_writer import Writer
 from sendledger.edges.record import Record
 from sendledger.edges.spool import Spool, SpoolFailed
 from tests.support.kafka import eventually
+from tests.support.receiver import receipt
+from tests.unit.receiver.test_postback_rounds import records_of
 
+RECORDS = PostbackRecords(b"canary-pepper", 8, "sendledger/receiver/r-1")
+BODIES = Bodies(RECORDS, PostbackRounds(RECORDS, most_bytes=20_000))
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Answer = Callable[[Sequence[Record]], set[int]]
 
 
@@ -38,9 +47,16 @@ class ScriptedLink:
         if self.answer is None:
             raise Unreachable("scripted")
 
-    async def send(self, records: Sequence[Record], *, seconds: float) -> set[int]:  # noqa: ARG002
+    async def send(
+        self,
+        records: Sequence[Record],
+        *,
+        seconds: float,  # noqa: ARG002
+        ready: Sequence[Ready] = (),
+    ) -> set[int]:
         """Acknowledge what the script says."""
         await asyncio.sleep(0)
+        records = [*records, *(one for batch in ready for one in records_of(batch))]
         acknowledged = self.answer(records) if self.answer else set[int]()
         self.sent += [records[position].value for position in sorted(acknowledged)]
         return acknowledged
@@ -63,9 +79,9 @@ def none_of(_records: Sequence[Record]) -> set[int]:
 
 
 @contextlib.asynccontextmanager
-async def writing(link: ScriptedLink, spool: Spool) -> AsyncIterator[Writer]:
+async def writing(link: ScriptedLink, spool: Spool, bodies: Bodies = BODIES) -> AsyncIterator[Writer]:
     """A running writer; its spool is left open for the test to look at."""
-    writer = Writer(cast("KafkaLink", link), spool, on_spool=lambda _: None)
+    writer = Writer(cast("KafkaLink", link), spool, on_spool=lambda _: None, bodies=bodies)
     running = asyncio.create_task(writer.run())
     try:
         yield writer
@@ -170,7 +186,7 @@ async def test_a_spool_that_hangs_costs_503_and_gathers_nothing(spool: Spool, mo
         assert await writer.write(record(2)) is Fate.NOWHERE
         await eventually(lambda: puts == [1])
         hang.set()
-        await eventually(lambda: not writer._put_pending)
+        await eventually(lambda: not writer._spooling.pending)
         monkeypatch.setattr(receiver_writer, "ANSWER_SECONDS", 10.0)  # a busy machine's disk may take longer
         assert await writer.write(record(3)) is Fate.SPOOL
     assert content(spool) == [record(1).value, record(3).value]
@@ -208,7 +224,7 @@ async def test_a_round_starts_beside_one_on_its_way(spool: Spool, monkeypatch: p
     async with writing(link, spool) as writer:
         await eventually(lambda: writer.connected)
 
-        async def send(records: Sequence[Record], *, seconds: float) -> set[int]:
+        async def send(records: Sequence[Record], *, seconds: float, ready: Sequence[Ready]) -> set[int]:
             out.append(len(records))
             await go.wait()
             return all_of(records)
@@ -239,7 +255,7 @@ async def test_rounds_that_fail_together_are_spooled_one_after_the_other(
     async with writing(link, spool) as writer:
         await eventually(lambda: writer.connected)
 
-        async def send(records: Sequence[Record], *, seconds: float) -> set[int]:
+        async def send(records: Sequence[Record], *, seconds: float, ready: Sequence[Ready]) -> set[int]:
             out.append(len(records))
             await go.wait()
             return set()
@@ -265,3 +281,86 @@ async def test_finish_waits_for_the_drain_and_lets_nothing_new_in(spool: Spool) 
         assert last.done()
         assert await writer.write(record(10)) is Fate.NOWHERE
     assert record(9).value in [*link.sent, *content(spool)]
+
+
+FOREIGN = b"<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE><TO>1</TO><TRACKINGID>1</TRACKINGID></POSTBACK>"
+
+
+def expected(body: bytes) -> bytes:
+    """The value of a body's record."""
+    return RECORDS.keep(body, NOW).record.value
+
+
+async def test_bodies_of_any_form_become_their_records_on_the_topic(spool: Spool) -> None:
+    """Made by the library or left by it: each sender's fate is the topic, and there stands what `keep` makes."""
+    link = ScriptedLink(all_of)
+    bodies = [*map(receipt, range(40)), FOREIGN, b"junk", b""]
+    async with writing(link, spool) as writer:
+        await eventually(lambda: writer.connected)
+        posts = [writer.post(body, NOW) for body in bodies]
+        assert await asyncio.gather(*(post.fate for post in posts)) == [Fate.KAFKA] * len(bodies)
+    assert sorted(link.sent) == sorted(map(expected, bodies))
+    assert [place for place, post in enumerate(posts) if post.kept] == [40, 41, 42]
+    assert content(spool) == []
+
+
+async def test_bodies_that_kafka_does_not_acknowledge_are_spooled_as_their_records(spool: Spool) -> None:
+    """Exactly those of the batches that are missing, in order, and each sender is told where its own is."""
+    link = ScriptedLink(all_of)
+    bodies = [*map(receipt, range(8)), *(receipt(number, to="15550000001") for number in range(8)), FOREIGN]
+    async with writing(link, spool) as writer:
+        await eventually(lambda: writer.connected)
+
+        def some_of(records: Sequence[Record]) -> set[int]:
+            link.answer = None
+            return {place for place, one in enumerate(records) if one.partition == records[0].partition}
+
+        link.answer = some_of
+        posts = [writer.post(body, NOW) for body in bodies]
+        fates = await asyncio.gather(*(post.fate for post in posts))
+    assert fates == [Fate.KAFKA] * 8 + [Fate.SPOOL] * 9
+    assert sorted(link.sent) == sorted(map(expected, bodies[:8]))
+    assert sorted(content(spool)) == sorted(map(expected, bodies[8:]))
+
+
+async def test_without_kafka_bodies_are_spooled_in_order(spool: Spool) -> None:
+    """Nothing is packed that could not go anywhere."""
+    bodies = [receipt(1), FOREIGN, receipt(2), b"junk"]
+    async with writing(ScriptedLink(None), spool) as writer:
+        posts = [writer.post(body, NOW) for body in bodies]
+        assert await asyncio.gather(*(post.fate for post in posts)) == [Fate.SPOOL] * 4
+    assert content(spool) == list(map(expected, bodies))
+
+
+async def test_a_bug_in_decoding_costs_one_sender_a_retry(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever came with it is answered, nothing is left waiting, and the next one goes on."""
+
+    def broken(_body: bytes, _at: datetime) -> Kept:
+        raise RuntimeError("canary")
+
+    link = ScriptedLink(all_of)
+    async with writing(link, spool) as writer:
+        await eventually(lambda: writer.connected)
+        with monkeypatch.context() as patch:
+            patch.setattr(PostbackRecords, "keep", lambda _, body, at: broken(body, at))
+            first, second = writer.post(FOREIGN, NOW), writer.post(receipt(1), NOW)
+            assert [await first.fate, await second.fate] == [Fate.NOWHERE, Fate.KAFKA]
+        assert await writer.post(FOREIGN, NOW).fate is Fate.KAFKA
+        await writer.finish(seconds=10)
+        assert writer._waiting_bytes == 0
+
+
+async def test_a_library_that_fails_is_done_without(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The definition takes over; nobody is refused."""
+
+    def fail(*_: Any) -> Any:
+        raise RoundFailedError("scripted")
+
+    rounds = PostbackRounds(RECORDS, most_bytes=20_000)
+    monkeypatch.setattr(rounds, "make", fail)
+    link = ScriptedLink(all_of)
+    async with writing(link, spool, Bodies(RECORDS, rounds)) as writer:
+        await eventually(lambda: writer.connected)
+        posts = [writer.post(receipt(number), NOW) for number in range(5)]
+        assert await asyncio.gather(*(post.fate for post in posts)) == [Fate.KAFKA] * 5
+    assert sorted(link.sent) == sorted(expected(receipt(number)) for number in range(5))
