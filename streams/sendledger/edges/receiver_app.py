@@ -26,7 +26,7 @@ from sendledger.edges.receiver_waiting import Fate
 from sendledger.edges.receiver_writer import Writer
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPResponseBodyEvent, HTTPScope, Scope
 
 MAX_BODY = 64 * 1024
 _LENGTH_DIGITS = 20
@@ -50,6 +50,7 @@ _STATUS: dict[Outcome, int] = {
 }
 _EMPTY: list[tuple[bytes, bytes]] = [(b"content-length", b"0")]
 _LAST: list[tuple[bytes, bytes]] = [*_EMPTY, (b"connection", b"close")]
+_END: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
 _FATES: dict[Fate, Outcome] = {Fate.KAFKA: "kafka", Fate.SPOOL: "spool", Fate.NOWHERE: "unavailable"}
 
 
@@ -155,4 +156,4 @@ async def _answer(send: ASGISendCallable, outcome: Outcome, *, close: bool) -> N
     # No body: the status says it all, and one write costs half of two.
     headers = _LAST if close else _EMPTY
     await send({"type": "http.response.start", "status": _STATUS[outcome], "headers": headers, "trailers": False})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await send(_END)

@@ -157,7 +157,8 @@ class Writer:
         return self._connected and self._rounds_out < _MOST_ROUNDS and len(self._waiting) >= _WORTH_A_ROUND
 
     async def _whole_round(self, gathered: list[Waiting]) -> None:
-        load, left = self._load(gathered)
+        # Without Kafka there is nothing to pack: records are spooled one by one.
+        load, left = self._bodies.load(gathered) if self._connected else (Load(gathered, [], []), [])
         if left:
             self._left += left
             self._decode.set()
@@ -166,10 +167,6 @@ class Writer:
         self._waiting_bytes -= sum(waiting.size for waiting in load.waiting)
         self._rounds_out -= 1
         self._wake.set()
-
-    def _load(self, gathered: list[Waiting]) -> tuple[Load, list[Waiting]]:
-        # Without Kafka there is nothing to pack: records are spooled one by one.
-        return self._bodies.load(gathered) if self._connected else (Load(gathered, [], []), [])
 
     async def _decode_left(self) -> None:
         """Bodies that the library leaves, one by one; they go with the next round."""
