@@ -26,7 +26,14 @@ from sendledger.edges.receiver_waiting import Fate
 from sendledger.edges.receiver_writer import Writer
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPResponseBodyEvent, HTTPScope, Scope
+    from uvicorn._types import (
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        HTTPResponseBodyEvent,
+        HTTPResponseStartEvent,
+        HTTPScope,
+        Scope,
+    )
 
 MAX_BODY = 64 * 1024
 _LENGTH_DIGITS = 20
@@ -50,8 +57,19 @@ _STATUS: dict[Outcome, int] = {
 }
 _EMPTY: list[tuple[bytes, bytes]] = [(b"content-length", b"0")]
 _LAST: list[tuple[bytes, bytes]] = [*_EMPTY, (b"connection", b"close")]
-_END: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
 _FATES: dict[Fate, Outcome] = {Fate.KAFKA: "kafka", Fate.SPOOL: "spool", Fate.NOWHERE: "unavailable"}
+
+
+def _starts(headers: list[tuple[bytes, bytes]]) -> dict[Outcome, HTTPResponseStartEvent]:
+    return {
+        outcome: {"type": "http.response.start", "status": status, "headers": headers, "trailers": False}
+        for outcome, status in _STATUS.items()
+    }
+
+
+# No body: the status says it all, and one write costs half of two. Made once: the server reads them only.
+_STAY, _CLOSE = _starts(_EMPTY), _starts(_LAST)
+_END: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 class ReceiverApp:
@@ -86,7 +104,8 @@ class ReceiverApp:
             outcome = "unavailable"
         self._metrics.count(outcome)
         if outcome != "gone":
-            await _answer(send, outcome, close=_must_close(scope, outcome))
+            await send(_CLOSE[outcome] if _must_close(scope, outcome) else _STAY[outcome])
+            await send(_END)
 
     async def _handle(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> Outcome:
         if not self._door.admits(scope):
@@ -150,10 +169,3 @@ def _must_close(scope: HTTPScope, outcome: Outcome) -> bool:
                 name == b"transfer-encoding" or (name == b"content-length" and _too_long(value))
                 for name, value in scope["headers"]
             )
-
-
-async def _answer(send: ASGISendCallable, outcome: Outcome, *, close: bool) -> None:
-    # No body: the status says it all, and one write costs half of two.
-    headers = _LAST if close else _EMPTY
-    await send({"type": "http.response.start", "status": _STATUS[outcome], "headers": headers, "trailers": False})
-    await send(_END)

@@ -220,6 +220,7 @@ async def test_what_waits_is_bounded(spool: Spool, monkeypatch: pytest.MonkeyPat
 async def test_a_round_starts_beside_one_on_its_way(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """While Kafka syncs, what has gathered goes out as soon as it is worth it; never more rounds than may be out."""
     monkeypatch.setattr(receiver_writer, "_WORTH_A_ROUND", 3)
+    monkeypatch.setattr(receiver_writer, "_MOST_ROUNDS", 2)
     link, out, go = ScriptedLink(all_of), list[int](), asyncio.Event()
     async with writing(link, spool) as writer:
         await eventually(lambda: writer.connected)
