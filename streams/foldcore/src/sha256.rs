@@ -38,7 +38,51 @@ const fn round_constants() -> [u32; 64] {
 
 type State = [u32; 8];
 
+/// One block into the state.
 fn compress(state: &mut State, block: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("sha") && is_x86_feature_detected!("sse4.1") && is_x86_feature_detected!("ssse3") {
+        // SAFETY: the processor has these instructions; a block has 64 bytes.
+        return unsafe { compress_by_processor(state, &block[..BLOCK]) };
+    }
+    compress_plainly(state, block);
+}
+
+/// The same by the processor's instructions for it, in a fifth of the time: two rounds an instruction. They want the
+/// state as (a b e f) and (c d g h), the last named in the lowest place.
+///
+/// # Safety
+/// The processor has them; `block` has 64 bytes.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+unsafe fn compress_by_processor(state: &mut State, block: &[u8]) {
+    use std::arch::x86_64::*;
+    let big_endian = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+    let low = _mm_shuffle_epi32(_mm_loadu_si128(state.as_ptr().cast()), 0xb1);
+    let high = _mm_shuffle_epi32(_mm_loadu_si128(state.as_ptr().add(4).cast()), 0x1b);
+    let start = (_mm_alignr_epi8(low, high, 8), _mm_blend_epi16(high, low, 0xf0));
+    let (mut abef, mut cdgh) = start;
+    let mut words = [_mm_setzero_si128(); 4]; // the last sixteen
+    for group in 0..16 {
+        let at = group % 4;
+        if group < 4 {
+            words[at] = _mm_shuffle_epi8(_mm_loadu_si128(block.as_ptr().add(16 * group).cast()), big_endian);
+        } else {
+            let (second, third, last) = (words[(at + 1) % 4], words[(at + 2) % 4], words[(at + 3) % 4]);
+            let sum = _mm_add_epi32(_mm_sha256msg1_epu32(words[at], second), _mm_alignr_epi8(last, third, 4));
+            words[at] = _mm_sha256msg2_epu32(sum, last);
+        }
+        let mixed = _mm_add_epi32(words[at], _mm_loadu_si128(ROUNDS.as_ptr().add(4 * group).cast()));
+        cdgh = _mm_sha256rnds2_epu32(cdgh, abef, mixed);
+        abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(mixed, 0x0e));
+    }
+    let low = _mm_shuffle_epi32(_mm_add_epi32(abef, start.0), 0x1b);
+    let high = _mm_shuffle_epi32(_mm_add_epi32(cdgh, start.1), 0xb1);
+    _mm_storeu_si128(state.as_mut_ptr().cast(), _mm_blend_epi16(low, high, 0xf0));
+    _mm_storeu_si128(state.as_mut_ptr().add(4).cast(), _mm_alignr_epi8(high, low, 8));
+}
+
+fn compress_plainly(state: &mut State, block: &[u8]) {
     let mut words = [0u32; 64];
     for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
         *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -150,6 +194,17 @@ mod tests {
             (&[b'a'; 1_000_000], "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
         ] {
             assert_eq!(hex(sha256(data)), hash, "{} bytes", data.len());
+        }
+    }
+
+    #[test]
+    fn the_processor_s_way_is_the_plain_one() {
+        let block: Vec<u8> = (0..BLOCK as u32).map(|at| (at * 37 + 11) as u8).collect();
+        let (mut quick, mut plain) = (START, START);
+        for _ in 0..100 {
+            compress(&mut quick, &block);
+            compress_plainly(&mut plain, &block);
+            assert_eq!(quick, plain);
         }
     }
 
