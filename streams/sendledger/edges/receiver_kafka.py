@@ -59,9 +59,7 @@ class KafkaLink:
         producers = [self._make() for _ in range(self._lanes)]
         try:
             async with asyncio.timeout(seconds):
-                for producer in producers:
-                    await producer.start()
-                    await self._check(producer)
+                await self._start(producers)
                 if not self._confirmed:
                     await self._confirm()
                     self._confirmed = True
@@ -72,6 +70,14 @@ class KafkaLink:
             self._discard(producers)
             raise
         self._producers = producers
+
+    async def _start(self, producers: Sequence[AIOKafkaProducer]) -> None:
+        # Side by side: one after the other, many would take longer than a slow broker is waited for.
+        for failed in await asyncio.gather(*(one.start() for one in producers), return_exceptions=True):
+            if failed is not None:
+                raise failed
+        for producer in producers:
+            await self._check(producer)
 
     async def _check(self, producer: AIOKafkaProducer) -> None:
         for topic, expected in self._partitions.items():
