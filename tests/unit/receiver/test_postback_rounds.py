@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sendledger.edges.postback_records import PostbackRecords
-from sendledger.edges.postback_rounds import PostbackRounds, Ready
+from sendledger.edges.postback_rounds import PostbackRounds
 from sendledger.edges.record import Record
 from sendledger_schemas.topics import POSTBACKS
 from tests.bench import traffic
 from tests.support.receiver import NUMBER, SAMPLES, receipt
+from tests.support.scripted_link import records_of
 from tests.unit.wire.test_ordinary import PIECES
 
 PARTITIONS = 7  # no power of two: each bit of a hash counts
@@ -36,17 +36,6 @@ STAMPS = st.sampled_from(
         *("2011-07-26 23:59:59.999999+99", "2011-07-26 23:59:60.000000+01", "0000-01-01 00:00:00.000000+00"),
     ]
 )
-
-
-def records_of(ready: Ready) -> list[Record]:
-    """The records of a batch, as a consumer reads them."""
-    raw = bytes(ready.batch._build())
-    assert raw[16] == 2
-    batch = DefaultRecordBatch(bytearray(raw))
-    assert batch.validate_crc()
-    return [
-        Record(ready.topic, ready.partition, one.key, one.value, tuple(one.headers)) for one in batch if one is not None
-    ]
 
 
 def check(bodies: Sequence[bytes]) -> set[int]:

@@ -3,91 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from sendledger.edges import receiver_writer
-from sendledger.edges.postback_records import Kept, PostbackRecords
-from sendledger.edges.postback_rounds import PostbackRounds, Ready, RoundFailedError
-from sendledger.edges.receiver_kafka import KafkaLink, Unreachable
-from sendledger.edges.receiver_waiting import Bodies, Fate
-from sendledger.edges.receiver_writer import Writer
+from sendledger.edges.postback_rounds import Ready
+from sendledger.edges.receiver_waiting import Fate
 from sendledger.edges.record import Record
 from sendledger.edges.spool import Spool, SpoolFailed
 from tests.support.kafka import eventually
-from tests.support.receiver import receipt
-from tests.unit.receiver.test_postback_rounds import records_of
-
-RECORDS = PostbackRecords(b"canary-pepper", 8, "sendledger/receiver/r-1")
-BODIES = Bodies(RECORDS, PostbackRounds(RECORDS, most_bytes=20_000))
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-Answer = Callable[[Sequence[Record]], set[int]]
-
-
-def record(number: int, size: int = 1) -> Record:
-    """A record, different for each number."""
-    return Record("t", number % 2, b"k", b"%d" % number + b"x" * size)
-
-
-class ScriptedLink:
-    """What KafkaLink promises, with acknowledgements at the test's word. `answer` is None: unreachable."""
-
-    def __init__(self, answer: Answer | None) -> None:
-        self.answer = answer
-        self.sent: list[bytes] = []
-
-    async def connect(self, *, seconds: float) -> None:  # noqa: ARG002
-        """Reachable while there is an answer."""
-        if self.answer is None:
-            raise Unreachable("scripted")
-
-    async def send(
-        self,
-        records: Sequence[Record],
-        *,
-        seconds: float,  # noqa: ARG002
-        ready: Sequence[Ready] = (),
-    ) -> set[int]:
-        """Acknowledge what the script says."""
-        await asyncio.sleep(0)
-        records = [*records, *(one for batch in ready for one in records_of(batch))]
-        acknowledged = self.answer(records) if self.answer else set[int]()
-        self.sent += [records[position].value for position in sorted(acknowledged)]
-        return acknowledged
-
-    async def give_up(self) -> None:
-        """Nothing to leave."""
-
-    async def close(self, *, seconds: float) -> None:
-        """Nothing to close."""
-
-
-def all_of(records: Sequence[Record]) -> set[int]:
-    """Everything is acknowledged."""
-    return set(range(len(records)))
-
-
-def none_of(_records: Sequence[Record]) -> set[int]:
-    """Nothing is."""
-    return set()
-
-
-@contextlib.asynccontextmanager
-async def writing(link: ScriptedLink, spool: Spool, bodies: Bodies = BODIES) -> AsyncIterator[Writer]:
-    """A running writer; its spool is left open for the test to look at."""
-    writer = Writer(cast("KafkaLink", link), spool, on_spool=lambda _: None, bodies=bodies)
-    running = asyncio.create_task(writer.run())
-    try:
-        yield writer
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+from tests.support.scripted_link import (
+    ScriptedLink,
+    all_of,
+    content,
+    none_of,
+    record,
+    writing,
+)
 
 
 @pytest.fixture
@@ -100,11 +36,6 @@ def spool(tmp_path: Path) -> Spool:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiver_writer, "_FIRST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(receiver_writer, "_LAST_RETRY_SECONDS", 0.01)
-
-
-def content(spool: Spool) -> list[bytes]:
-    """What stands in the spool, oldest first."""
-    return [kept.value for _, kept in spool.head(records=1000, size=10**9)]
 
 
 async def test_acknowledged_records_go_past_the_spool(spool: Spool) -> None:
@@ -282,86 +213,3 @@ async def test_finish_waits_for_the_drain_and_lets_nothing_new_in(spool: Spool) 
         assert last.done()
         assert await writer.write(record(10)) is Fate.NOWHERE
     assert record(9).value in [*link.sent, *content(spool)]
-
-
-FOREIGN = b"<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE><TO>1</TO><TRACKINGID>1</TRACKINGID></POSTBACK>"
-
-
-def expected(body: bytes) -> bytes:
-    """The value of a body's record."""
-    return RECORDS.keep(body, NOW).record.value
-
-
-async def test_bodies_of_any_form_become_their_records_on_the_topic(spool: Spool) -> None:
-    """Made by the library or left by it: each sender's fate is the topic, and there stands what `keep` makes."""
-    link = ScriptedLink(all_of)
-    bodies = [*map(receipt, range(40)), FOREIGN, b"junk", b""]
-    async with writing(link, spool) as writer:
-        await eventually(lambda: writer.connected)
-        posts = [writer.post(body, NOW) for body in bodies]
-        assert await asyncio.gather(*(post.fate for post in posts)) == [Fate.KAFKA] * len(bodies)
-    assert sorted(link.sent) == sorted(map(expected, bodies))
-    assert [place for place, post in enumerate(posts) if post.kept] == [40, 41, 42]
-    assert content(spool) == []
-
-
-async def test_bodies_that_kafka_does_not_acknowledge_are_spooled_as_their_records(spool: Spool) -> None:
-    """Exactly those of the batches that are missing, in order, and each sender is told where its own is."""
-    link = ScriptedLink(all_of)
-    bodies = [*map(receipt, range(8)), *(receipt(number, to="15550000001") for number in range(8)), FOREIGN]
-    async with writing(link, spool) as writer:
-        await eventually(lambda: writer.connected)
-
-        def some_of(records: Sequence[Record]) -> set[int]:
-            link.answer = None
-            return {place for place, one in enumerate(records) if one.partition == records[0].partition}
-
-        link.answer = some_of
-        posts = [writer.post(body, NOW) for body in bodies]
-        fates = await asyncio.gather(*(post.fate for post in posts))
-    assert fates == [Fate.KAFKA] * 8 + [Fate.SPOOL] * 9
-    assert sorted(link.sent) == sorted(map(expected, bodies[:8]))
-    assert sorted(content(spool)) == sorted(map(expected, bodies[8:]))
-
-
-async def test_without_kafka_bodies_are_spooled_in_order(spool: Spool) -> None:
-    """Nothing is packed that could not go anywhere."""
-    bodies = [receipt(1), FOREIGN, receipt(2), b"junk"]
-    async with writing(ScriptedLink(None), spool) as writer:
-        posts = [writer.post(body, NOW) for body in bodies]
-        assert await asyncio.gather(*(post.fate for post in posts)) == [Fate.SPOOL] * 4
-    assert content(spool) == list(map(expected, bodies))
-
-
-async def test_a_bug_in_decoding_costs_one_sender_a_retry(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever came with it is answered, nothing is left waiting, and the next one goes on."""
-
-    def broken(_body: bytes, _at: datetime) -> Kept:
-        raise RuntimeError("canary")
-
-    link = ScriptedLink(all_of)
-    async with writing(link, spool) as writer:
-        await eventually(lambda: writer.connected)
-        with monkeypatch.context() as patch:
-            patch.setattr(PostbackRecords, "keep", lambda _, body, at: broken(body, at))
-            first, second = writer.post(FOREIGN, NOW), writer.post(receipt(1), NOW)
-            assert [await first.fate, await second.fate] == [Fate.NOWHERE, Fate.KAFKA]
-        assert await writer.post(FOREIGN, NOW).fate is Fate.KAFKA
-        await writer.finish(seconds=10)
-        assert writer._waiting_bytes == 0
-
-
-async def test_a_library_that_fails_is_done_without(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The definition takes over; nobody is refused."""
-
-    def fail(*_: Any) -> Any:
-        raise RoundFailedError("scripted")
-
-    rounds = PostbackRounds(RECORDS, most_bytes=20_000)
-    monkeypatch.setattr(rounds, "make", fail)
-    link = ScriptedLink(all_of)
-    async with writing(link, spool, Bodies(RECORDS, rounds)) as writer:
-        await eventually(lambda: writer.connected)
-        posts = [writer.post(receipt(number), NOW) for number in range(5)]
-        assert await asyncio.gather(*(post.fate for post in posts)) == [Fate.KAFKA] * 5
-    assert sorted(link.sent) == sorted(expected(receipt(number)) for number in range(5))
