@@ -23,8 +23,8 @@ from sendledger.edges import heartbeat, postback_records
 from sendledger.edges.logging import configure
 from sendledger.edges.metrics_server import serving
 from sendledger.edges.receiver import SpoolNotEmpty, serve
-from sendledger.edges.receiver_writer import Fate, Writer
-from sendledger.edges.record import Record
+from sendledger.edges.receiver_waiting import Fate, Waiting
+from sendledger.edges.receiver_writer import Writer
 from sendledger.life import Life
 from sendledger.wire.postbacks import Notification, Undecodable, decode_postback
 from tests.support.kafka import eventually
@@ -139,15 +139,13 @@ async def receiver_process(settings: Settings, *options: str, **over: str) -> As
 
 def answer_first() -> None:
     """Break the promise: each record's fate is told before it is written."""
-    honest = Writer.write
+    honest = Writer._admit
 
-    def write(self: Writer, record: Record) -> asyncio.Future[Fate]:
-        honest(self, record)
-        told: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
-        told.set_result(Fate.KAFKA)
-        return told
+    def admit(self: Writer, waiting: Waiting) -> None:
+        waiting.tell(Fate.KAFKA)
+        honest(self, waiting)
 
-    Writer.write = write  # type: ignore[method-assign]
+    Writer._admit = admit  # type: ignore[method-assign]
 
 
 def read_no_json() -> None:

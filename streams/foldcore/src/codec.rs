@@ -189,13 +189,18 @@ fn five_bits(character: u8) -> Option<u8> {
 
 /// The id of 16 bytes.
 fn spelled(raw: &[u8]) -> String {
+    let mut text = [0; ID];
+    spell(raw, &mut text);
+    text.iter().map(|&byte| char::from(byte)).collect()
+}
+
+/// The id of 16 bytes, written.
+pub fn spell(raw: &[u8], into: &mut [u8; ID]) {
     let id = raw.iter().fold(0u128, |id, &byte| id << 8 | u128::from(byte));
-    let mut text = String::with_capacity(ID);
-    for place in 0..ID - 1 {
-        text.push(char::from(ALPHABET[(id >> (123 - 5 * place) & 31) as usize]));
+    for (place, letter) in into[..ID - 1].iter_mut().enumerate() {
+        *letter = ALPHABET[(id >> (123 - 5 * place) & 31) as usize];
     }
-    text.push(char::from(ALPHABET[(id << 2 & 31) as usize]));
-    text
+    into[ID - 1] = ALPHABET[(id << 2 & 31) as usize];
 }
 
 /// See `Reader::optional`.

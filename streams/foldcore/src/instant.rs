@@ -116,27 +116,34 @@ fn civil(days: i64) -> (i64, i64, i64) {
 /// Appends an instant (µs since 1970) as RFC 3339 with `Z` and microseconds, or none at all if it has none; beyond
 /// the calendar its first or last instant.
 pub fn write(at: i64, into: &mut Vec<u8>) {
-    let (second, rest) = (at.div_euclid(SECOND), at.rem_euclid(SECOND));
-    if second < FIRST {
-        into.extend_from_slice(b"0001-01-01T00:00:00Z");
-    } else if second > LAST {
-        into.extend_from_slice(b"9999-12-31T23:59:59.999999Z");
-    } else {
-        let (day, time) = (second.div_euclid(DAY), second.rem_euclid(DAY));
-        let mut text = *b"YYYY-MM-DDTHH:MM:SS.ffffffZ";
-        date(day, &mut text);
-        put(&mut text, 11, time / 3600);
-        put(&mut text, 14, time / 60 % 60);
-        put(&mut text, 17, time % 60);
-        if rest == 0 {
-            text[19] = b'Z';
-            return into.extend_from_slice(&text[..20]);
-        }
-        put(&mut text, 20, rest / 10_000);
-        put(&mut text, 22, rest / 100 % 100);
-        put(&mut text, 24, rest % 100);
-        into.extend_from_slice(&text);
+    let start = into.len();
+    if write_full(at, into).is_none() {
+        let end: &[u8] = if at < 0 { b"0001-01-01T00:00:00Z" } else { b"9999-12-31T23:59:59.999999Z" };
+        return into.extend_from_slice(end);
     }
+    if at.rem_euclid(SECOND) == 0 {
+        into.truncate(start + "YYYY-MM-DDTHH:MM:SS".len());
+        into.push(b'Z');
+    }
+}
+
+/// Appends an instant (µs since 1970) as RFC 3339 with `Z` and microseconds; None, and nothing, beyond the calendar.
+pub fn write_full(at: i64, into: &mut Vec<u8>) -> Option<()> {
+    let (second, rest) = (at.div_euclid(SECOND), at.rem_euclid(SECOND));
+    if !(FIRST..=LAST).contains(&second) {
+        return None;
+    }
+    let (day, time) = (second.div_euclid(DAY), second.rem_euclid(DAY));
+    let mut text = *b"YYYY-MM-DDTHH:MM:SS.ffffffZ";
+    date(day, &mut text);
+    put(&mut text, 11, time / 3600);
+    put(&mut text, 14, time / 60 % 60);
+    put(&mut text, 17, time % 60);
+    put(&mut text, 20, rest / 10_000);
+    put(&mut text, 22, rest / 100 % 100);
+    put(&mut text, 24, rest % 100);
+    into.extend_from_slice(&text);
+    Some(())
 }
 
 /// Appends the day of an hour since 1970, UTC, as `YYYY-MM-DD`: of any hour, also beyond the calendar.

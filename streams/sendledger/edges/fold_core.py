@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from sendledger.domain.message import Offsets
+from sendledger.edges.core_library import CoreMissingError, listed, open_core, signed, sized, sliced
 from sendledger.edges.record_batch import PackedBatch
 from sendledger_schemas.states import FOLD_VERSION
 from sendledger_schemas.topics import FOLD_SOURCES
@@ -29,7 +28,6 @@ Load = Callable[[list[bytes]], Sequence[bytes | None]]
 Judge = Callable[[int, int], bytes | None]
 """(source topic, offset) of a record out of the ordinary → the event in its usual form, None = a dead letter."""
 
-_LIBRARY = Path(__file__).with_name("libfoldcore.native")
 _ABSENT = 2**32 - 1
 _DOCUMENTS, _MESSAGES, _PARTIALS = range(3)
 _HOST_FAILED, _DAMAGED = 1, 2
@@ -113,9 +111,9 @@ class _Callbacks(ctypes.Structure):
 def _library() -> ctypes.CDLL:
     """The library; calls into it let go of Python's lock, its calls back take it again."""
     try:
-        library = ctypes.CDLL(str(_LIBRARY))
-    except OSError as error:
-        raise FoldCoreError(f"{_LIBRARY.name} is missing or not for this machine: `make setup` builds it") from error
+        library = open_core()
+    except CoreMissingError as error:
+        raise FoldCoreError(str(error)) from error
     size, pointer, text = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
     library.foldcore_new.argtypes, library.foldcore_new.restype = [text, size], pointer
     library.foldcore_drop.argtypes, library.foldcore_drop.restype = [pointer], None
@@ -185,12 +183,12 @@ class PartitionFold:
         length, count = ctypes.c_size_t(), ctypes.c_size_t()
         references = [ctypes.byref(one) for one in (data, length, lengths, count)]
         _library().foldcore_changes(self._fold, which, *references)
-        return list(_sliced(data.value, lengths.value, count.value))
+        return list(sliced(data.value, lengths.value, count.value))
 
     # ------------------------------------------------------------------------------ called by the library
     def _loaded(self, reply: int, keys: int, lengths: int, count: int) -> int:
         try:
-            found = self._load(list(_sliced(keys, lengths, count)))
+            found = self._load(list(sliced(keys, lengths, count)))
             sizes = array("I", [_ABSENT if raw is None else len(raw) for raw in found]).tobytes()
             data = b"".join([raw for raw in found if raw is not None])
             _library().foldcore_reply(reply, data, len(data), sizes, len(found))
@@ -210,42 +208,17 @@ class PartitionFold:
         return 0
 
 
-def _sliced(data: int | None, lengths: int | None, count: int) -> Iterator[bytes]:
-    """The byte strings that stand there."""
-    if not count or lengths is None:
-        return iter(())
-    sizes = array("I", ctypes.string_at(lengths, 4 * count))
-    ends = list(accumulate(sizes))
-    raw = ctypes.string_at(data or 0, ends[-1])
-    return (raw[end - size : end] for size, end in zip(sizes, ends, strict=True))
-
-
 # ---------------------------------------------------------------------------------------- what the library is told
-def _number(value: int) -> bytes:
-    """Unsigned, 7 bits a byte."""
-    told = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 — the form's own
-        told.append(value & 0x7F | 0x80)
-        value >>= 7
-    told.append(value)
-    return bytes(told)
-
-
-def _signed(value: int) -> bytes:
-    return _number(2 * value if value >= 0 else -2 * value - 1)
-
-
 def _text(value: str) -> bytes:
-    raw = value.encode()
-    return _number(len(raw)) + raw
+    return sized(value.encode())
 
 
 def _texts(values: Collection[str]) -> bytes:
-    return _number(len(values)) + b"".join(map(_text, values))
+    return listed([value.encode() for value in values])
 
 
 def _given(origin: Origin, archived: Collection[str]) -> bytes:
     ids = msgspec.json.encode(dict(origin.topic_ids)).decode()
-    numbers = b"".join(map(_signed, (origin.partition, origin.slot, FOLD_VERSION)))
-    starts = b"".join(_text(topic) + _signed(first) for topic, first in zip(FOLD_SOURCES, origin.from_, strict=True))
+    numbers = b"".join(map(signed, (origin.partition, origin.slot, FOLD_VERSION)))
+    starts = b"".join(_text(topic) + signed(first) for topic, first in zip(FOLD_SOURCES, origin.from_, strict=True))
     return numbers + _text(ids) + starts + _texts(archived)

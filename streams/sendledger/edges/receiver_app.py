@@ -19,13 +19,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from sendledger.edges.postback_records import Odd, PostbackRecords
+from sendledger.edges.postback_records import Kept, Odd
 from sendledger.edges.receiver_door import Door
 from sendledger.edges.receiver_metrics import Outcome, ReceiverMetrics
-from sendledger.edges.receiver_writer import Fate, Writer
+from sendledger.edges.receiver_waiting import Fate
+from sendledger.edges.receiver_writer import Writer
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+    from uvicorn._types import (
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        HTTPResponseBodyEvent,
+        HTTPResponseStartEvent,
+        HTTPScope,
+        Scope,
+    )
 
 MAX_BODY = 64 * 1024
 _LENGTH_DIGITS = 20
@@ -52,6 +60,18 @@ _LAST: list[tuple[bytes, bytes]] = [*_EMPTY, (b"connection", b"close")]
 _FATES: dict[Fate, Outcome] = {Fate.KAFKA: "kafka", Fate.SPOOL: "spool", Fate.NOWHERE: "unavailable"}
 
 
+def _starts(headers: list[tuple[bytes, bytes]]) -> dict[Outcome, HTTPResponseStartEvent]:
+    return {
+        outcome: {"type": "http.response.start", "status": status, "headers": headers, "trailers": False}
+        for outcome, status in _STATUS.items()
+    }
+
+
+# No body: the status says it all, and one write costs half of two. Made once: the server reads them only.
+_STAY, _CLOSE = _starts(_EMPTY), _starts(_LAST)
+_END: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
 class ReceiverApp:
     """The handler. `clock` tells the time of arrival, UTC."""
 
@@ -59,13 +79,11 @@ class ReceiverApp:
         self,
         *,
         door: Door,
-        records: PostbackRecords,
         writer: Writer,
         metrics: ReceiverMetrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._door = door
-        self._records = records
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
@@ -86,7 +104,8 @@ class ReceiverApp:
             outcome = "unavailable"
         self._metrics.count(outcome)
         if outcome != "gone":
-            await _answer(send, outcome, close=_must_close(scope, outcome))
+            await send(_CLOSE[outcome] if _must_close(scope, outcome) else _STAY[outcome])
+            await send(_END)
 
     async def _handle(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> Outcome:
         if not self._door.admits(scope):
@@ -98,15 +117,19 @@ class ReceiverApp:
                 return "encoded"
         body = await _read(receive)
         started = time.perf_counter()
-        kept = self._records.keep(body, self._clock())
-        fate = await self._writer.write(kept.record)
+        waiting = self._writer.post(body, self._clock())
+        fate = await waiting.fate
         if fate is not Fate.NOWHERE:
             self._metrics.took(time.perf_counter() - started)
-            if kept.reason is not None:
-                self._metrics.dead_letter(kept.reason)
-            if kept.odd is not None:
-                self._tell(kept.odd)
+            if waiting.kept is not None:  # else it is an ordinary one
+                self._count(waiting.kept)
         return _FATES[fate]
+
+    def _count(self, kept: Kept) -> None:
+        if kept.reason is not None:
+            self._metrics.dead_letter(kept.reason)
+        if kept.odd is not None:
+            self._tell(kept.odd)
 
     def _tell(self, odd: Odd) -> None:
         """Count it, and log each kind once: an unknown code is data, and somebody has to hear of it."""
@@ -146,10 +169,3 @@ def _must_close(scope: HTTPScope, outcome: Outcome) -> bool:
                 name == b"transfer-encoding" or (name == b"content-length" and _too_long(value))
                 for name, value in scope["headers"]
             )
-
-
-async def _answer(send: ASGISendCallable, outcome: Outcome, *, close: bool) -> None:
-    # No body: the status says it all, and one write costs half of two.
-    headers = _LAST if close else _EMPTY
-    await send({"type": "http.response.start", "status": _STATUS[outcome], "headers": headers, "trailers": False})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})

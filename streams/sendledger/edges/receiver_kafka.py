@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from sendledger.edges.postback_rounds import Ready
 from sendledger.edges.record import Record
 
 MAX_BATCH_BYTES = 768 * 1024
@@ -58,9 +59,7 @@ class KafkaLink:
         producers = [self._make() for _ in range(self._lanes)]
         try:
             async with asyncio.timeout(seconds):
-                for producer in producers:
-                    await producer.start()
-                    await self._check(producer)
+                await self._start(producers)
                 if not self._confirmed:
                     await self._confirm()
                     self._confirmed = True
@@ -72,23 +71,35 @@ class KafkaLink:
             raise
         self._producers = producers
 
+    async def _start(self, producers: Sequence[AIOKafkaProducer]) -> None:
+        # Side by side: one after the other, many would take longer than a slow broker is waited for.
+        for failed in await asyncio.gather(*(one.start() for one in producers), return_exceptions=True):
+            if failed is not None:
+                raise failed
+        for producer in producers:
+            await self._check(producer)
+
     async def _check(self, producer: AIOKafkaProducer) -> None:
         for topic, expected in self._partitions.items():
             found = len(await producer.partitions_for(topic))
             if found != expected:
                 raise Unreachable(f"{topic} has {found} partitions, not {expected}")
 
-    async def send(self, records: Sequence[Record], *, seconds: float) -> set[int]:
+    async def send(self, records: Sequence[Record], *, seconds: float, ready: Sequence[Ready] = ()) -> set[int]:
         """Write the records; the positions of those that all in-sync replicas have. Never raises.
 
-        What is missing in the answer was not acknowledged within `seconds`: it may still arrive.
+        `ready`: batches that are made already, with positions of their own. What is missing in the answer was not
+        acknowledged within `seconds`: it may still arrive.
         """
         producers = self._producers
-        if not producers or not records:
+        if not producers or not (records or ready):
             return set()
         flights: list[tuple[asyncio.Future[object], list[int]]] = []
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(seconds):
+                for topic, partition, made, covered in ready:
+                    producer = producers[partition % len(producers)]
+                    flights.append((await producer.send_batch(made, topic, partition=partition), covered))
                 for (topic, partition), positions in _grouped(records).items():
                     producer = producers[partition % len(producers)]
                     for batch, covered in _batches(producer, records, positions):

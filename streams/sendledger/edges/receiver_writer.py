@@ -1,9 +1,10 @@
 """Durable, then answered: gathers records, writes them to Kafka, and to the spool if Kafka does not answer (P3).
 
 The order is the correctness:
-1. A record waits in memory; its sender has no answer.
+1. A record, or a body that becomes one (receiver_waiting.py), waits in memory; its sender has no answer.
 2. All that wait go out together, a round: one batch a partition, acks from all in-sync replicas. While one is on its
-   way, another starts once there is enough for it: decoding and Kafka's syncing go on side by side.
+   way, another starts once there is enough for it: decoding and Kafka's syncing go on side by side. A body that is
+   out of the ordinary is decoded beside, and goes with a later round.
 3. What is not acknowledged `ACK_SECONDS` after it came goes into the spool, synced; the producer is given up.
 4. Only now each sender learns its record's fate. Neither place took it: 503, and the provider tries again.
 5. Kafka is back: the spool drains from its oldest record on; a record leaves it after its acknowledgement.
@@ -14,17 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import Enum
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
 
 from sendledger.edges.failpoints import Failpoint
 from sendledger.edges.receiver_kafka import KafkaLink, Unreachable
+from sendledger.edges.receiver_spooling import Spooling
+from sendledger.edges.receiver_waiting import Bodies, Fate, Load, Waiting
 from sendledger.edges.record import Record
 from sendledger.edges.spool import Spool, SpoolFailed, SpoolState
 
@@ -35,31 +37,16 @@ _FIRST_RETRY_SECONDS = 0.2
 _LAST_RETRY_SECONDS = 2.0
 _LEAST_SECONDS = 0.05
 _ROUND_RECORDS = 2_000
-_WORTH_A_ROUND = 64  # records for which another round starts beside those on their way
-_MOST_ROUNDS = 2
-_PUT_SECONDS = 1.0  # a disk that takes longer hangs
+_WORTH_A_ROUND = 80  # records for which another round starts beside those on their way
+_MOST_ROUNDS = 3
 _DRAIN_RECORDS = 500
 _DRAIN_BYTES = 4 * 1024 * 1024
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
+_EVENT_BYTES = 1024  # what an event has beside its body, and what holds it
+_AT_A_TIME_SECONDS = 0.005  # of decoding one by one, before others have their turn
 
 T = TypeVar("T")
 log = structlog.get_logger()
-
-
-class Fate(Enum):
-    """Where a record is durable."""
-
-    KAFKA = "kafka"
-    SPOOL = "spool"
-    NOWHERE = "nowhere"
-
-
-@dataclass(slots=True)
-class _Waiting:
-    record: Record
-    fate: asyncio.Future[Fate]
-    came: float  # the event loop's clock
-    size: int
 
 
 class Writer:
@@ -71,31 +58,34 @@ class Writer:
         spool: Spool,
         *,
         on_spool: Callable[[SpoolState], None],
+        bodies: Bodies,
         failpoint: Failpoint | None = None,
     ) -> None:
         self._link = link
+        self._bodies = bodies
         self._spool = spool
         self._on_spool = on_spool
         self._failpoint = failpoint or Failpoint()
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Waiting] = []
         self._waiting_bytes = 0
+        self._left = deque[Waiting]()  # bodies to be decoded one by one
+        self._decode = asyncio.Event()
+        self._turn_ends = 0.0
         self._wake = asyncio.Event()
         self._look = asyncio.Event()  # the drain has something to look at: records in the spool, or a lost link
         self._connected = False
         state = spool.state()
         self._spooled = state.records
         on_spool(state)
-        self._put_pending: asyncio.Future[int] | None = None
-        self._put_since = 0.0
         self._rounds_out = 0
-        self._refusing = False
         self._idle = asyncio.Event()  # nothing waits in memory
         self._idle.set()
         self._settled = asyncio.Event()  # nothing stands in the spool that could go to Kafka now
         self._settled.set()
         self._stopping = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._spooling = Spooling(spool, self._thread, on_kept=self._kept, on_spool=on_spool)
 
     @property
     def connected(self) -> bool:
@@ -106,21 +96,31 @@ class Writer:
         """Gather, write, look for Kafka; returns never. An exception out of it is a bug, and ends the process."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._rounds(), name="receiver rounds")
+            group.create_task(self._decode_left(), name="receiver decoding")
             group.create_task(self._keep_link(), name="receiver link")
 
     def write(self, record: Record) -> asyncio.Future[Fate]:
         """A future that tells where the record is durable, after at most `ANSWER_SECONDS` (and a little)."""
         fate: asyncio.Future[Fate] = self._loop.create_future()
-        size = record.size
-        if self._stopping or self._waiting_bytes + size > _MAX_WAITING_BYTES:
-            fate.set_result(Fate.NOWHERE)
-            return fate
-        self._waiting.append(_Waiting(record, fate, self._loop.time(), size))
-        self._waiting_bytes += size
+        self._admit(Waiting(fate, self._loop.time(), record.size, record))
+        return fate
+
+    def post(self, body: bytes, received_at: datetime) -> Waiting:
+        """The same for the body of a postback, any bytes: await its `fate`; `kept` then tells more, or is None."""
+        size = 2 * len(body) + _EVENT_BYTES
+        waiting = Waiting(self._loop.create_future(), self._loop.time(), size, None, body, received_at)
+        self._admit(waiting)
+        return waiting
+
+    def _admit(self, waiting: Waiting) -> None:
+        if self._stopping or self._waiting_bytes + waiting.size > _MAX_WAITING_BYTES:
+            waiting.tell(Fate.NOWHERE)
+            return
+        self._waiting.append(waiting)
+        self._waiting_bytes += waiting.size
         self._idle.clear()
         if self._may_start():
             self._wake.set()
-        return fate
 
     async def finish(self, *, seconds: float) -> None:
         """While `run` runs: wait until nothing waits, and until the spool is drained if Kafka is there to take it."""
@@ -148,7 +148,7 @@ class Writer:
                     gathered, self._waiting = self._waiting[:_ROUND_RECORDS], self._waiting[_ROUND_RECORDS:]
                     self._rounds_out += 1
                     out.create_task(self._whole_round(gathered), name="receiver round")
-                if not self._waiting and not self._rounds_out:
+                if not self._waiting and not self._rounds_out and not self._left:
                     self._idle.set()
 
     def _may_start(self) -> bool:
@@ -156,71 +156,77 @@ class Writer:
             return True
         return self._connected and self._rounds_out < _MOST_ROUNDS and len(self._waiting) >= _WORTH_A_ROUND
 
-    async def _whole_round(self, gathered: list[_Waiting]) -> None:
-        await self._round(gathered)
-        self._waiting_bytes -= sum(waiting.size for waiting in gathered)
+    async def _whole_round(self, gathered: list[Waiting]) -> None:
+        # Without Kafka there is nothing to pack: records are spooled one by one.
+        load, left = self._bodies.load(gathered) if self._connected else (Load(gathered, [], []), [])
+        if left:
+            self._left += left
+            self._decode.set()
+        if load.waiting:
+            await self._round(load)
+        self._waiting_bytes -= sum(waiting.size for waiting in load.waiting)
         self._rounds_out -= 1
         self._wake.set()
 
-    async def _round(self, gathered: list[_Waiting]) -> None:
-        """Steps 2 to 4 for the records that were waiting together."""
-        came = gathered[0].came
+    async def _decode_left(self) -> None:
+        """Bodies that the library leaves, one by one; they go with the next round."""
+        while True:
+            await self._decode.wait()
+            self._decode.clear()
+            while self._left:
+                waiting = self._left[0]  # it stays there, and nothing is idle, until it is done
+                if self._bodies.keep(waiting):
+                    self._waiting.append(waiting)
+                else:
+                    self._waiting_bytes -= waiting.size
+                self._left.popleft()
+                self._wake.set()
+                await self._others_turn()
+
+    async def _round(self, load: Load) -> None:
+        """Steps 2 to 4 for those that were waiting together."""
+        gathered = load.waiting
+        came = min(waiting.came for waiting in gathered)
         self._failpoint("postback_gathered")
-        acknowledged = await self._to_kafka(gathered, came + ACK_SECONDS)
+        acknowledged = await self._to_kafka(load, came + ACK_SECONDS)
         if acknowledged:
             self._failpoint("postback_acknowledged")
         for position in acknowledged:
-            _tell(gathered[position], Fate.KAFKA)
+            gathered[position].tell(Fate.KAFKA)
         if len(acknowledged) == len(gathered):
             return
-        left = [waiting for position, waiting in enumerate(gathered) if position not in acknowledged]
-        kept = await self._to_spool(left, came + ANSWER_SECONDS)
+        left = await self._decoded([one for position, one in enumerate(gathered) if position not in acknowledged])
+        records = [waiting.record for waiting in left if waiting.record is not None]
+        kept = await self._spooling.put(records, came + ANSWER_SECONDS)
         self._failpoint("postback_spooled")
         for position, waiting in enumerate(left):
-            _tell(waiting, Fate.SPOOL if position < kept else Fate.NOWHERE)
+            waiting.tell(Fate.SPOOL if position < kept else Fate.NOWHERE)
 
-    async def _to_kafka(self, gathered: list[_Waiting], deadline: float) -> set[int]:
+    async def _decoded(self, some: list[Waiting]) -> list[Waiting]:
+        """Those that have a record at last, in their order."""
+        decoded: list[Waiting] = []
+        for waiting in some:
+            if self._bodies.keep(waiting):
+                decoded.append(waiting)
+            await self._others_turn()
+        return decoded
+
+    async def _others_turn(self) -> None:
+        if self._loop.time() > self._turn_ends:
+            await asyncio.sleep(0)
+            self._turn_ends = self._loop.time() + _AT_A_TIME_SECONDS
+
+    async def _to_kafka(self, load: Load, deadline: float) -> set[int]:
         if not self._connected:
             return set()
         seconds = max(deadline - self._loop.time(), _LEAST_SECONDS)
-        acknowledged = await self._link.send([waiting.record for waiting in gathered], seconds=seconds)
-        if len(acknowledged) < len(gathered):
+        acknowledged = await self._link.send(load.records, seconds=seconds, ready=load.ready)
+        if len(acknowledged) < len(load.waiting):
             self._lost()
         return acknowledged
 
-    async def _to_spool(self, left: list[_Waiting], deadline: float) -> int:
-        """How many of them, from the first on, stand in the spool for sure."""
-        # A disk that hangs must not gather work behind it: whoever comes meanwhile is refused.
-        while self._put_pending is not None:
-            patience = min(deadline, self._put_since + _PUT_SECONDS) - self._loop.time()
-            if patience <= 0:
-                return 0
-            await asyncio.wait([self._put_pending], timeout=patience)
-        records = [waiting.record for waiting in left]
-        put = self._put_pending = asyncio.ensure_future(self._in_thread(lambda: self._put(records)))
-        self._put_since = self._loop.time()
-        put.add_done_callback(lambda _: self._put_ended(len(records), put))
-        await asyncio.wait([put], timeout=max(deadline - self._loop.time(), _LEAST_SECONDS))
-        return put.result() if put.done() and put.exception() is None else 0
-
-    def _put(self, records: list[Record]) -> int:
-        kept = self._spool.put(records, now=time.time())
-        state = self._spool.state()
-        self._loop.call_soon_threadsafe(self._on_spool, state)
-        return kept
-
-    def _put_ended(self, wanted: int, put: asyncio.Future[int]) -> None:
-        self._put_pending = None
-        if put.cancelled():
-            return
-        error = put.exception()
-        kept = 0 if error else put.result()
-        if kept == wanted:
-            self._refusing = False
-        elif not self._refusing:  # told once, not with each postback
-            self._refusing = True
-            log.error("spool does not take records: answering 503", reason=str(error) if error else "it is full")
-        self._count_spooled(kept)
+    def _kept(self, more: int) -> None:
+        self._count_spooled(more)
         self._look.set()
 
     # -------------------------------------------------------------------------------------------------- Kafka
@@ -292,8 +298,3 @@ class Writer:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await self._loop.run_in_executor(self._thread, work)
-
-
-def _tell(waiting: _Waiting, fate: Fate) -> None:
-    if not waiting.fate.done():
-        waiting.fate.set_result(fate)

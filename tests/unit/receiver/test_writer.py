@@ -3,75 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from sendledger.edges import receiver_writer
-from sendledger.edges.receiver_kafka import KafkaLink, Unreachable
-from sendledger.edges.receiver_writer import Fate, Writer
+from sendledger.edges.postback_rounds import Ready
+from sendledger.edges.receiver_waiting import Fate
 from sendledger.edges.record import Record
 from sendledger.edges.spool import Spool, SpoolFailed
 from tests.support.kafka import eventually
-
-Answer = Callable[[Sequence[Record]], set[int]]
-
-
-def record(number: int, size: int = 1) -> Record:
-    """A record, different for each number."""
-    return Record("t", number % 2, b"k", b"%d" % number + b"x" * size)
-
-
-class ScriptedLink:
-    """What KafkaLink promises, with acknowledgements at the test's word. `answer` is None: unreachable."""
-
-    def __init__(self, answer: Answer | None) -> None:
-        self.answer = answer
-        self.sent: list[bytes] = []
-
-    async def connect(self, *, seconds: float) -> None:  # noqa: ARG002
-        """Reachable while there is an answer."""
-        if self.answer is None:
-            raise Unreachable("scripted")
-
-    async def send(self, records: Sequence[Record], *, seconds: float) -> set[int]:  # noqa: ARG002
-        """Acknowledge what the script says."""
-        await asyncio.sleep(0)
-        acknowledged = self.answer(records) if self.answer else set[int]()
-        self.sent += [records[position].value for position in sorted(acknowledged)]
-        return acknowledged
-
-    async def give_up(self) -> None:
-        """Nothing to leave."""
-
-    async def close(self, *, seconds: float) -> None:
-        """Nothing to close."""
-
-
-def all_of(records: Sequence[Record]) -> set[int]:
-    """Everything is acknowledged."""
-    return set(range(len(records)))
-
-
-def none_of(_records: Sequence[Record]) -> set[int]:
-    """Nothing is."""
-    return set()
-
-
-@contextlib.asynccontextmanager
-async def writing(link: ScriptedLink, spool: Spool) -> AsyncIterator[Writer]:
-    """A running writer; its spool is left open for the test to look at."""
-    writer = Writer(cast("KafkaLink", link), spool, on_spool=lambda _: None)
-    running = asyncio.create_task(writer.run())
-    try:
-        yield writer
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+from tests.support.scripted_link import (
+    ScriptedLink,
+    all_of,
+    content,
+    none_of,
+    record,
+    writing,
+)
 
 
 @pytest.fixture
@@ -84,11 +36,6 @@ def spool(tmp_path: Path) -> Spool:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiver_writer, "_FIRST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(receiver_writer, "_LAST_RETRY_SECONDS", 0.01)
-
-
-def content(spool: Spool) -> list[bytes]:
-    """What stands in the spool, oldest first."""
-    return [kept.value for _, kept in spool.head(records=1000, size=10**9)]
 
 
 async def test_acknowledged_records_go_past_the_spool(spool: Spool) -> None:
@@ -170,7 +117,7 @@ async def test_a_spool_that_hangs_costs_503_and_gathers_nothing(spool: Spool, mo
         assert await writer.write(record(2)) is Fate.NOWHERE
         await eventually(lambda: puts == [1])
         hang.set()
-        await eventually(lambda: not writer._put_pending)
+        await eventually(lambda: not writer._spooling.pending)
         monkeypatch.setattr(receiver_writer, "ANSWER_SECONDS", 10.0)  # a busy machine's disk may take longer
         assert await writer.write(record(3)) is Fate.SPOOL
     assert content(spool) == [record(1).value, record(3).value]
@@ -204,11 +151,12 @@ async def test_what_waits_is_bounded(spool: Spool, monkeypatch: pytest.MonkeyPat
 async def test_a_round_starts_beside_one_on_its_way(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """While Kafka syncs, what has gathered goes out as soon as it is worth it; never more rounds than may be out."""
     monkeypatch.setattr(receiver_writer, "_WORTH_A_ROUND", 3)
+    monkeypatch.setattr(receiver_writer, "_MOST_ROUNDS", 2)
     link, out, go = ScriptedLink(all_of), list[int](), asyncio.Event()
     async with writing(link, spool) as writer:
         await eventually(lambda: writer.connected)
 
-        async def send(records: Sequence[Record], *, seconds: float) -> set[int]:
+        async def send(records: Sequence[Record], *, seconds: float, ready: Sequence[Ready]) -> set[int]:
             out.append(len(records))
             await go.wait()
             return all_of(records)
@@ -239,7 +187,7 @@ async def test_rounds_that_fail_together_are_spooled_one_after_the_other(
     async with writing(link, spool) as writer:
         await eventually(lambda: writer.connected)
 
-        async def send(records: Sequence[Record], *, seconds: float) -> set[int]:
+        async def send(records: Sequence[Record], *, seconds: float, ready: Sequence[Ready]) -> set[int]:
             out.append(len(records))
             await go.wait()
             return set()
