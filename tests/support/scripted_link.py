@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
+import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from sendledger.edges.postback_records import PostbackRecords
@@ -67,6 +68,18 @@ class ScriptedLink:
         acknowledged = self.answer(records) if self.answer else set[int]()
         self.sent += [records[position].value for position in sorted(acknowledged)]
         return {places[position] for position in acknowledged}
+
+    def hold(self, monkeypatch: pytest.MonkeyPatch, answer: Answer) -> tuple[list[int], asyncio.Event]:
+        """From now on each round waits: the sizes of those that came, and the event that lets them all go on."""
+        out, go = list[int](), asyncio.Event()
+
+        async def send(records: Sequence[Record], *, seconds: float, ready: Sequence[Ready]) -> set[int]:
+            out.append(len(records))
+            await go.wait()
+            return answer(records)
+
+        monkeypatch.setattr(self, "send", send)
+        return out, go
 
     async def give_up(self) -> None:
         """Nothing to leave."""

@@ -18,8 +18,6 @@ class FoldMetrics:
         self.letters = Counter(
             "sendledger_fold_dead_letters", "Records nobody could read", ["topic"], registry=registry
         )
-        for topic in FOLD_SOURCES:  # all from the start: of a series that begins at 1 no rate sees the first
-            self.letters.labels(topic)
         self.batch_seconds = Histogram(
             "sendledger_fold_batch_seconds",
             "From a batch's first step to its WriteBatch",
@@ -34,7 +32,7 @@ class FoldMetrics:
         )
         self.imbalance = Gauge("sendledger_fold_imbalance", "|requested - sum of buckets| (P6)", registry=registry)
         self.imbalance.set(0)
-        for topic in FOLD_SOURCES:  # what never happened is 0, and not absent
+        for topic in FOLD_SOURCES:  # all from the start: of a series that begins at 1 no rate sees the first
             self.records.labels(topic)
             self.letters.labels(topic)
         self._broken: dict[tuple[int, str], int] = {}

@@ -65,11 +65,10 @@ class SenderMetrics:
         self.call_seconds = Histogram(
             "sendledger_sender_call_seconds", "Duration of calls", buckets=_BUCKETS, registry=registry
         )
+        # All series from the start: of one that begins at 1 no rate sees the first.
         self._ends = {kind: self.calls.labels(word) for kind, word in _WORDS.items()}
         self.won, self.lost = self.claims.labels("won"), self.claims.labels("lost")
         for counter, values in (
-            (self.calls, tuple(_WORDS.values())),
-            (self.claims, ("won", "lost")),
             (self.withheld, get_args(WithheldReason)),
             (self.doubts, get_args(UnansweredReason)),
             (self.pauses, ("account", "campaign")),

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ import structlog
 from sendledger.edges.postback_records import Kept, Odd
 from sendledger.edges.receiver_door import Door
 from sendledger.edges.receiver_metrics import Outcome, ReceiverMetrics
-from sendledger.edges.receiver_waiting import Fate
+from sendledger.edges.receiver_waiting import Fate, tell_bug
 from sendledger.edges.receiver_writer import Writer
 
 if TYPE_CHECKING:
@@ -98,9 +97,7 @@ class ReceiverApp:
         except _Refused as refused:
             outcome = refused.outcome
         except Exception as error:  # noqa: BLE001 — a bug of ours must cost the provider a retry, never a receipt
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            # Neither the message nor the frames' values: they may quote the postback (P7).
-            log.error("postback could not be handled", error=type(error).__name__, file=where.name, line=where.lineno)  # noqa: TRY400
+            tell_bug(error)
             outcome = "unavailable"
         self._metrics.count(outcome)
         if outcome != "gone":

@@ -23,6 +23,12 @@ from sendledger.edges.record import Record
 log = structlog.get_logger()
 
 
+def tell_bug(error: Exception) -> None:
+    """Log that a postback could not be handled: neither the message nor the frames' values, they may quote it (P7)."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("postback could not be handled", error=type(error).__name__, file=where.name, line=where.lineno)
+
+
 class Fate(Enum):
     """Where a record is durable."""
 
@@ -99,9 +105,7 @@ class Bodies:
         try:
             waiting.kept = self._records.keep(waiting.body, waiting.received_at)
         except Exception as error:  # noqa: BLE001 — as it says above
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            # Neither the message nor the frames' values: they may quote the postback (P7).
-            log.error("postback could not be handled", error=type(error).__name__, file=where.name, line=where.lineno)  # noqa: TRY400
+            tell_bug(error)
             waiting.tell(Fate.NOWHERE)
             return False
         waiting.record = waiting.kept.record

@@ -23,7 +23,7 @@ from typing import Literal, get_args
 
 import orjson
 
-from sendledger.wire.ordinary import read_ordinary, read_page
+from sendledger.wire.ordinary import read_ordinary
 from sendledger.wire.timestamps import parse_instant
 from sendledger.wire.tpstatus import Said, knows, read_status
 from sendledger.wire.values import code_of, gather, is_plain
@@ -93,8 +93,6 @@ def decode_postback(raw: bytes) -> Notification | Undecodable:
     """Any bytes to what they say, or to why they say nothing; never raises."""
     if len(raw) > MAX_BYTES:
         return Undecodable("too_large")
-    if (found := read_page(raw)) is not None:
-        return _notification("page", found)
     if raw.lstrip().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return _from_json(raw)
     if quickly := read_ordinary(raw, _FORMS, _WANTED):

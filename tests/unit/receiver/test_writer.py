@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sendledger.edges import receiver_writer
-from sendledger.edges.postback_rounds import Ready
 from sendledger.edges.receiver_waiting import Fate
 from sendledger.edges.record import Record
 from sendledger.edges.spool import Spool, SpoolFailed
@@ -25,17 +23,7 @@ from tests.support.scripted_link import (
     writing,
 )
 
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    """An empty spool."""
-    return Spool(tmp_path / "spool.sqlite3", max_bytes=10**6)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiver_writer, "_FIRST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(receiver_writer, "_LAST_RETRY_SECONDS", 0.01)
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
 async def test_acknowledged_records_go_past_the_spool(spool: Spool) -> None:
@@ -152,16 +140,10 @@ async def test_a_round_starts_beside_one_on_its_way(spool: Spool, monkeypatch: p
     """While Kafka syncs, what has gathered goes out as soon as it is worth it; never more rounds than may be out."""
     monkeypatch.setattr(receiver_writer, "_WORTH_A_ROUND", 3)
     monkeypatch.setattr(receiver_writer, "_MOST_ROUNDS", 2)
-    link, out, go = ScriptedLink(all_of), list[int](), asyncio.Event()
+    link = ScriptedLink(all_of)
     async with writing(link, spool) as writer:
         await eventually(lambda: writer.connected)
-
-        async def send(records: Sequence[Record], *, seconds: float, ready: Sequence[Ready]) -> set[int]:
-            out.append(len(records))
-            await go.wait()
-            return all_of(records)
-
-        monkeypatch.setattr(link, "send", send)
+        out, go = link.hold(monkeypatch, all_of)
         fates = [writer.write(record(1))]
         await eventually(lambda: out == [1])
         fates += [writer.write(record(number)) for number in (2, 3)]
@@ -183,16 +165,10 @@ async def test_rounds_that_fail_together_are_spooled_one_after_the_other(
 ) -> None:
     """Both rounds of a link that is lost find their way into the spool: none is refused because the other is there."""
     monkeypatch.setattr(receiver_writer, "_WORTH_A_ROUND", 1)
-    link, out, go = ScriptedLink(all_of), list[int](), asyncio.Event()
+    link = ScriptedLink(all_of)
     async with writing(link, spool) as writer:
         await eventually(lambda: writer.connected)
-
-        async def send(records: Sequence[Record], *, seconds: float, ready: Sequence[Ready]) -> set[int]:
-            out.append(len(records))
-            await go.wait()
-            return set()
-
-        monkeypatch.setattr(link, "send", send)
+        out, go = link.hold(monkeypatch, none_of)
         link.answer = None
         first = writer.write(record(1))
         await eventually(lambda: len(out) == 1)

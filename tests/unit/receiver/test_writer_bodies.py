@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sendledger.edges import receiver_writer
 from sendledger.edges.postback_records import Kept, PostbackRecords
 from sendledger.edges.postback_rounds import PostbackRounds, RoundFailedError
 from sendledger.edges.receiver_waiting import Bodies, Fate
@@ -29,18 +27,7 @@ from tests.support.scripted_link import (
     writing,
 )
 
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    """An empty spool."""
-    return Spool(tmp_path / "spool.sqlite3", max_bytes=10**6)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiver_writer, "_FIRST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(receiver_writer, "_LAST_RETRY_SECONDS", 0.01)
-
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 FOREIGN = b"<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE><TO>1</TO><TRACKINGID>1</TRACKINGID></POSTBACK>"
 

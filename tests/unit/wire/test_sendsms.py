@@ -177,43 +177,16 @@ def test_a_cut_answer_is_never_believed(data: st.DataObject, tracking_id: str, t
     assert isinstance(decode_response(whole[:cut], to), Unreadable)
 
 
+_USUAL = (
+    *("<RESPONSE>", "<STATUS>", "Success", "</STATUS>", "<TRACKINGID>", "SMS_1", "</TRACKINGID>"),
+    *("<TO>", NUMBER, "</TO>", "</RESPONSE>"),
+)
 _PIECES = st.sampled_from(
     [
-        *(
-            "<RESPONSE>",
-            "<STATUS>",
-            "Success",
-            "Failure",
-            "success",
-            "</STATUS>",
-            "<TRACKINGID>",
-            "SMS_1",
-            "</TRACKINGID>",
-        ),
-        *(
-            "<TO>",
-            NUMBER,
-            "+" + NUMBER,
-            "</TO>",
-            "</RESPONSE>",
-            " ",
-            "\n",
-            "\t",
-            "\x0b",
-            "\x0c",
-            "é",
-            "&amp;",
-            "<!-- -->",
-            "<TO/>",
-        ),
-        *(
-            "<ERRORCODE>E713</ERRORCODE>",
-            '<?xml version="1.0"?>',
-            "<!DOCTYPE a>",
-            "<STATUS>Success</STATUS>",
-            "\x00",
-            "]]>",
-        ),
+        *_USUAL,
+        *("Failure", "success", "+" + NUMBER, " ", "\n", "\t", "\x0b", "\x0c", "é", "&amp;", "<!-- -->", "<TO/>"),
+        *("<ERRORCODE>E713</ERRORCODE>", '<?xml version="1.0"?>', "<!DOCTYPE a>", "<STATUS>Success</STATUS>", "\x00"),
+        "]]>",
     ]
 )
 
@@ -226,19 +199,7 @@ _PIECES = st.sampled_from(
 )
 def test_the_usual_answer_means_what_the_parser_says(pieces: list[str], place: int, blank: str, cut: bool) -> None:  # noqa: FBT001
     """The page's Success is read by a pattern: with anything put into it or cut out of it, the parser says the same."""
-    usual = [
-        "<RESPONSE>",
-        "<STATUS>",
-        "Success",
-        "</STATUS>",
-        "<TRACKINGID>",
-        "SMS_1",
-        "</TRACKINGID>",
-        "<TO>",
-        NUMBER,
-        "</TO>",
-    ]
-    parts = [*usual, "</RESPONSE>"]
+    parts = list(_USUAL)
     if cut and place < len(parts):
         del parts[place]
     parts[place:place] = pieces

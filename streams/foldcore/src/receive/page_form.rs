@@ -1,4 +1,4 @@
-//! The page's two notifications, to the letter: what `wire/ordinary.py` reads with one regular expression.
+//! The page's two notifications, to the letter, in printable ASCII that needs no escape: well-formed by their shape alone.
 
 /// The values, without the blanks around them; empty where there is none.
 pub struct Page<'a> {
