@@ -29,7 +29,7 @@ _NOT_OURS = 2**32 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _CODES = ("N201", "N202", "E201", "E202")
-_TO = "15551234888"
+_TO = "10000000000"
 _MODEL = (
     '<NOTIFICATION ID="1" CREATED="2011-07-26 10:22:26.975911-04"><ORIGIN>{origin}</ORIGIN><CODE>{code}</CODE><BODY>'
     "<HISTORYID>1</HISTORYID><TO>{to}</TO><TRACKINGID>1</TRACKINGID>{status}"

@@ -20,6 +20,11 @@ from sendledger.edges.postback_records import Kept, PostbackRecords
 from sendledger.edges.postback_rounds import PostbackRounds, Ready, RoundFailedError
 from sendledger.edges.record import Record
 
+DECODED_WITH_A_ROUND = 64
+"""Bodies for `keep` that cost their round no more than a few milliseconds."""
+
+_EVENT_BYTES = 1024  # what an event has beside its body, and what holds it
+
 log = structlog.get_logger()
 
 
@@ -52,10 +57,20 @@ class Waiting:
     received_at: datetime | None = None
     kept: Kept | None = field(default=None, repr=False)
 
+    @classmethod
+    def of_body(cls, body: bytes, received_at: datetime, fate: asyncio.Future[Fate], came: float) -> Waiting:
+        """A body that nobody has looked at."""
+        return cls(fate, came, 2 * len(body) + _EVENT_BYTES, None, body, received_at)
+
     def tell(self, fate: Fate) -> None:
         """Its sender learns it, if there still is one."""
         if not self.fate.done():
             self.fate.set_result(fate)
+
+
+def size_of(some: Sequence[Waiting]) -> int:
+    """Bytes of all of them."""
+    return sum(waiting.size for waiting in some)
 
 
 class Load(NamedTuple):
@@ -64,6 +79,13 @@ class Load(NamedTuple):
     waiting: list[Waiting]
     records: list[Record]
     ready: list[Ready]
+
+    def joined_by(self, more: Sequence[Waiting]) -> Load:
+        """The same round with these, which have records."""
+        first = len(self.records)
+        records = [*self.records, *(waiting.record for waiting in more if waiting.record is not None)]
+        ready = [one._replace(covered=[place + len(more) for place in one.covered]) for one in self.ready]
+        return Load([*self.waiting[:first], *more, *self.waiting[first:]], records, ready)
 
 
 class Bodies:
@@ -90,6 +112,9 @@ class Bodies:
         except RoundFailedError as error:
             log.error("round could not be made by the library", reason=str(error))  # noqa: TRY400
             self._rounds = None
+            return Load(plain, records, []), bodies
+        if len(bodies) <= DECODED_WITH_A_ROUND and 2 * len(made.left) > len(bodies):
+            # A partition's two batches, one of each kind, would go one after the other and wait for the disk twice.
             return Load(plain, records, []), bodies
         ready = []
         for one in made.ready:

@@ -2,9 +2,8 @@
 
 The order is the correctness:
 1. A record, or a body that becomes one (receiver_waiting.py), waits in memory; its sender has no answer.
-2. All that wait go out together, a round: one batch a partition, acks from all in-sync replicas. While one is on its
-   way, another starts once there is enough for it: decoding and Kafka's syncing go on side by side. A body that is
-   out of the ordinary is decoded beside, and goes with a later round.
+2. All that wait go out together, a round: one batch a partition, acks from all in-sync replicas; more start beside it
+   once there is enough. A few bodies out of the ordinary are decoded with their round, more of them for a later one.
 3. What is not acknowledged `ACK_SECONDS` after it came goes into the spool, synced; the producer is given up.
 4. Only now each sender learns its record's fate. Neither place took it: 503, and the provider tries again.
 5. Kafka is back: the spool drains from its oldest record on; a record leaves it after its acknowledgement.
@@ -26,7 +25,7 @@ import structlog
 from sendledger.edges.failpoints import Failpoint
 from sendledger.edges.receiver_kafka import KafkaLink, Unreachable
 from sendledger.edges.receiver_spooling import Spooling
-from sendledger.edges.receiver_waiting import Bodies, Fate, Load, Waiting
+from sendledger.edges.receiver_waiting import DECODED_WITH_A_ROUND, Bodies, Fate, Load, Waiting, size_of
 from sendledger.edges.record import Record
 from sendledger.edges.spool import Spool, SpoolFailed, SpoolState
 
@@ -42,7 +41,6 @@ _MOST_ROUNDS = 3
 _DRAIN_RECORDS = 500
 _DRAIN_BYTES = 4 * 1024 * 1024
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
-_EVENT_BYTES = 1024  # what an event has beside its body, and what holds it
 _AT_A_TIME_SECONDS = 0.005  # of decoding one by one, before others have their turn
 
 T = TypeVar("T")
@@ -107,8 +105,7 @@ class Writer:
 
     def post(self, body: bytes, received_at: datetime) -> Waiting:
         """The same for the body of a postback, any bytes: await its `fate`; `kept` then tells more, or is None."""
-        size = 2 * len(body) + _EVENT_BYTES
-        waiting = Waiting(self._loop.create_future(), self._loop.time(), size, None, body, received_at)
+        waiting = Waiting.of_body(body, received_at, self._loop.create_future(), self._loop.time())
         self._admit(waiting)
         return waiting
 
@@ -159,17 +156,20 @@ class Writer:
     async def _whole_round(self, gathered: list[Waiting]) -> None:
         # Without Kafka there is nothing to pack: records are spooled one by one.
         load, left = self._bodies.load(gathered) if self._connected else (Load(gathered, [], []), [])
-        if left:
-            self._left += left
+        decoded = await self._decoded(few := left[:DECODED_WITH_A_ROUND])
+        load = load.joined_by(decoded) if decoded else load
+        self._waiting_bytes -= size_of(few) - size_of(decoded)
+        if more := left[DECODED_WITH_A_ROUND:]:
+            self._left += more
             self._decode.set()
         if load.waiting:
             await self._round(load)
-        self._waiting_bytes -= sum(waiting.size for waiting in load.waiting)
+        self._waiting_bytes -= size_of(load.waiting)
         self._rounds_out -= 1
         self._wake.set()
 
     async def _decode_left(self) -> None:
-        """Bodies that the library leaves, one by one; they go with the next round."""
+        """Bodies that are too many for their round, one by one; they go with a later one."""
         while True:
             await self._decode.wait()
             self._decode.clear()

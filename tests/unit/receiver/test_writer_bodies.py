@@ -59,7 +59,11 @@ async def test_bodies_that_kafka_does_not_acknowledge_are_spooled_as_their_recor
 
         def some_of(records: Sequence[Record]) -> set[int]:
             link.answer = None
-            return {place for place, one in enumerate(records) if one.partition == records[0].partition}
+            return {
+                place
+                for place, one in enumerate(records)
+                if one.partition == RECORDS.keep(bodies[0], NOW).record.partition
+            }
 
         link.answer = some_of
         posts = [writer.post(body, NOW) for body in bodies]
@@ -119,6 +123,22 @@ async def test_a_bug_in_decoding_costs_one_sender_a_retry(spool: Spool, monkeypa
         assert await writer.post(FOREIGN, NOW).fate is Fate.KAFKA
         await writer.finish(seconds=10)
         assert writer._waiting_bytes == 0
+
+
+@pytest.mark.parametrize(("ordinary", "foreign", "records"), [(7, 1, 1), (3, 5, 8)], ids=["some", "most"])
+async def test_bodies_out_of_the_ordinary_go_with_their_round(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, ordinary: int, foreign: int, records: int
+) -> None:
+    """None waits for a second round; where most are such, a partition gets one batch, not one of each kind."""
+    link = ScriptedLink(all_of)
+    async with writing(link, spool) as writer:
+        await eventually(lambda: writer.connected)
+        out, go = link.hold(monkeypatch, lambda _: set(range(ordinary + foreign)))
+        posts = [writer.post(body, NOW) for body in [*map(receipt, range(ordinary)), *[FOREIGN] * foreign]]
+        await eventually(lambda: out == [records])
+        go.set()
+        assert [await post.fate for post in posts] == [Fate.KAFKA] * len(posts)
+    assert out == [records]
 
 
 async def test_a_library_that_fails_is_done_without(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
