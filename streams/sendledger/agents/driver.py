@@ -19,6 +19,7 @@ from faust.serializers.schemas import Schema
 
 from sendledger.agents.alignment import Waiting, colocated
 from sendledger.agents.fetched import Batch
+from sendledger.agents.gathering import Gathering
 from sendledger.agents.holes import Holes
 from sendledger.agents.lease import Lease
 from sendledger.agents.transport import BatchConsumer, BatchFaust
@@ -66,7 +67,7 @@ class BatchApp:
 
     `connection`: arguments for aiokafka clients (`edges.kafka.connection`). `name`: the group. `contiguous=False`: the
     topics are compacted. `packed=True`: the owner gets `fetched.Packed` for records. `ready` is set while it reads.
-    `lease`: is told whenever the group has confirmed this membership.
+    `lease`: is told whenever the group has confirmed this membership. `gather`: seconds, see agents/gathering.py.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class BatchApp:
         fetch_bytes: int = 1 << 19,
         packed: bool = False,
         lease: Lease | None = None,
+        gather: float = 0.0,
     ) -> None:
         self.ready = ready or asyncio.Event()
         self.holes = Holes()
@@ -96,7 +98,7 @@ class BatchApp:
         self._failed: asyncio.Future[None] = self._loop.create_future()
         self._app = self._faust(connection, name, session_timeout)
         self._app.contiguous, self._app.packed, self._app.fetch_bytes = contiguous, packed, fetch_bytes
-        self._app.lease = lease or Lease(session_timeout)
+        self._app.lease, self._app.gathering = lease or Lease(session_timeout), Gathering(gather)
 
     def _faust(self, connection: dict[str, Any], name: str, session_timeout: float) -> BatchFaust:
         app = BatchFaust(
@@ -118,8 +120,9 @@ class BatchApp:
         app.intake, app.connection = self, connection
 
         async def intake(stream: Any) -> None:
-            async for batch in stream:
-                await self._take(batch)
+            async for batches in stream:
+                for batch in batches:
+                    await self._take(batch)
 
         app.agent(app.topic(*self._topics, schema=_RawSchema(), acks=False), name="intake")(intake)
         return app

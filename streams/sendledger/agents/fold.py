@@ -6,7 +6,7 @@ The order within a batch is what makes a crash cost time and never a wrong numbe
 2. publish dead letters, message states and partials, and await all acknowledgements
 3. write documents, partials and cursor in one WriteBatch
 A crash between 2 and 3 publishes the same again; the other order would leave what others see stale for ever.
-The first step has a thread of its own: the library that does it lets go of Python's lock.
+A batch of many records is folded on a thread: the library that does it lets go of Python's lock.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ COLLECT_AFTER = 2_000
 100,000 what Faust leaves in cycles, fetched batches among it, was 80 MB."""
 
 KEEP_EVERY = 60.0  # seconds
+GATHER = 0.005  # seconds that records have to come together (agents/gathering.py)
+
+_FEW = 64
+"""Records of a batch that is folded without a thread: to change threads and back costs more than to fold them."""
 
 _THREADS = 2
 """More take turns at Python's lock, and keep memory apart from each other."""
@@ -127,17 +131,22 @@ class Fold:
         """Fold one batch, in the order that the module's first lines give."""
         began = time.perf_counter()
         mine, judge = self._open[partition], Judge(records, partition)
+        do = self._here if sum(map(how_many, records.values())) <= _FEW else self._aside
         async with mine.turn:
             try:
-                changes = await self._aside(mine.fold.fold, records, judge)  # 1
+                changes = await do(mine.fold.fold, records, judge)  # 1
             except DamagedDocumentError:
                 mine.store.distrust()
                 raise
             await self._publish(partition, changes, judge.letters, _since(mine, records))  # 2
             cursor = {topic: batch[-1].offset + 1 for topic, batch in records.items()}
-            await self._aside(mine.store.write, changes.documents, cursor)  # 3
+            await do(mine.store.write, changes.documents, cursor)  # 3
         self._count(partition, records, judge.letters, changes, cursor)
         self._metrics.batch_seconds.observe(time.perf_counter() - began)
+
+    async def _here(self, work: Callable[..., _T], *given: Any) -> _T:
+        """Do it now. What partitions fetched together have to say then goes to Kafka in one request, too."""
+        return work(*given)
 
     async def _aside(self, work: Callable[..., _T], *given: Any) -> _T:
         """Do it on a thread, beside the loop that fetches and publishes."""
@@ -232,8 +241,16 @@ async def serve(settings: Settings, life: Life) -> None:
                 ids=ids,
                 connection=link,
             )
-            timeout = settings.session_timeout
-            app = BatchApp(link, GROUP, FOLD_SOURCES, owner, ready=life.ready, session_timeout=timeout, packed=True)
+            app = BatchApp(
+                link,
+                GROUP,
+                FOLD_SOURCES,
+                owner,
+                ready=life.ready,
+                session_timeout=settings.session_timeout,
+                packed=True,
+                gather=GATHER,
+            )
             beside = [
                 asyncio.create_task(watch(app, link, positions.told), name="watchdog"),
                 asyncio.create_task(owner.keep(), name="keeping"),

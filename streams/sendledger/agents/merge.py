@@ -28,6 +28,7 @@ from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.merging import UNREADABLE, Merging, Orphans, decode_partial, fitting
 from sendledger.domain.partial import NO_CAMPAIGN, since_of
+from sendledger.edges.clocks import steady
 from sendledger.edges.kafka import connection, consumer, producer
 from sendledger.edges.tail import Tail
 from sendledger.edges.topic_ids import topic_ids
@@ -39,7 +40,9 @@ from sendledger_schemas.topics import CAMPAIGN_PARTIALS, CAMPAIGN_STATE, FOLD_SO
 
 GROUP = "sendledger-merge"
 EVERY = 0.1  # seconds without a change between two looks at whether all is read
-PAUSE = 0.005  # seconds at least between two rounds of publishing: changes in between are told once
+PAUSE = 0.010  # seconds at least from one round of publishing to the next: changes in between are told once
+GATHER = 0.005  # seconds that partials have to come together (agents/gathering.py)
+_ORPHANS_EVERY = 0.05  # seconds at least between two looks at the partials of `_none`
 
 _log = structlog.get_logger()
 
@@ -182,13 +185,13 @@ class Merge:
         await none_read.wait()
         while True:
             self._changed.clear()
-            began = time.thread_time()
+            began, busy = steady(), time.thread_time()
             await self.publish()
             if app.ready.is_set() and self.caught_up:
                 life.ready.set()
             else:
                 life.ready.clear()
-            await asyncio.sleep(max(PAUSE, time.thread_time() - began))
+            await asyncio.sleep(max(PAUSE - (steady() - began), time.thread_time() - busy))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await self._changed.wait()
@@ -250,8 +253,9 @@ async def serve(settings: Settings, life: Life) -> None:
             owner,
             contiguous=False,
             session_timeout=settings.session_timeout,
+            gather=GATHER,
         )
-        tail = Tail(reader, [none], owner.none)
+        tail = Tail(reader, [none], owner.none, pause=_ORPHANS_EVERY)
         beside = [
             asyncio.create_task(tail.run(), name="orphans"),
             asyncio.create_task(asks.hear(settings.kafka, owner.again), name="asks"),

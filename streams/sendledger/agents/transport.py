@@ -1,7 +1,7 @@
-"""Faust's aiokafka driver in batches: what one fetch returned for a partition travels as one message (DESIGN §5).
+"""Faust's aiokafka driver in batches: what one fetch returned travels as one message, or one a partition (DESIGN §5).
 
 What differs from the stock driver, each because of something read in its sources:
-- `getmany` yields a `Batch` a partition; decoding is left to whoever folds it.
+- `getmany` yields `Batch`es, a few small ones together; decoding is left to whoever folds them.
 - Where reading starts is asked for (`Intake.seek`), never what the group committed: a hint, so failing is no error.
 - The assignor is Faust's own (partitions of all topics together), never the round robin that Faust falls back to.
 - Batches are chained (`start`, `next`): Faust may drop queued messages at a rebalance, and the hole must be seen.
@@ -11,6 +11,7 @@ What differs from the stock driver, each because of something read in its source
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, cast
 
@@ -25,7 +26,9 @@ from faust.types.tuples import ConsumerMessage
 from mode.threads import WorkerThread
 
 from sendledger.agents.fetched import Batch, Packed, fetch
-from sendledger.agents.lease import Lease, LeasedConsumer
+from sendledger.agents.gathering import Gathering, GatheringConsumer, together
+from sendledger.agents.lease import Lease
+from sendledger.edges.clocks import steady
 
 Position = Mapping[TopicPartition, int]
 
@@ -85,7 +88,8 @@ class _Thread(stock.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: stock.Transport) -> AIOKafkaConsumer:  # noqa: ARG002 — Faust's
         app = self._batch_app
-        return LeasedConsumer(
+        return GatheringConsumer(
+            gathering=app.gathering,
             lease=app.lease,
             group_id=app.conf.id,
             partition_assignment_strategy=[app.assignor],
@@ -119,6 +123,7 @@ class _Thread(stock.AIOKafkaConsumerThread):
 
         fetched = await fetch(consumer, at_once, wanted, timeout or 0.0, packed=self._batch_app.packed)
         # No await from here to the return: seeks run on this thread too, and chain and fetch must move together.
+        self._batch_app.gathering.took(fetched.values(), steady())
         return {tp: [self._chained(tp, records)] for tp, records in fetched.items() if tp in self.chain}
 
     def _chained(self, tp: Any, records: list[ConsumerRecord] | list[Packed]) -> Batch:
@@ -132,13 +137,11 @@ class _Thread(stock.AIOKafkaConsumerThread):
 
     async def ranges(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """The first offset that the log still has and the one after its last, for each partition."""
-        result: dict[TopicPartition, tuple[int, int]] = await self.call_thread(self._ranges, list(tps))
-        return result
+        return cast("dict[TopicPartition, tuple[int, int]]", await self.call_thread(self._ranges, list(tps)))
 
     async def _ranges(self, tps: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         consumer = self._ensure_consumer()
-        first = await consumer.beginning_offsets(tps)
-        end = await consumer.end_offsets(tps)
+        first, end = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
         return {tp: (first[tp], end[tp]) for tp in tps}
 
     async def seek_all(self, positions: Position) -> int:
@@ -159,13 +162,10 @@ class _Thread(stock.AIOKafkaConsumerThread):
 
     async def _commit_hint(self, positions: Position) -> None:
         consumer = self._ensure_consumer()
-        ours = consumer.assignment()
-        offsets = {tp: OffsetAndMetadata(offset, "") for tp, offset in positions.items() if tp in ours}
-        try:
+        offsets = {tp: OffsetAndMetadata(positions[tp], "") for tp in consumer.assignment() if tp in positions}
+        with contextlib.suppress(KafkaError, ConsumerStoppedError):
             if offsets:
                 await consumer.commit(offsets)
-        except (KafkaError, ConsumerStoppedError):
-            return
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: Faust's check takes its own clocks for Kafka's; the watchdog looks from outside instead."""
@@ -227,16 +227,15 @@ class BatchConsumer(stock.Consumer):
             await self.app.intake.seek(set())
 
     async def getmany(self, timeout: float) -> AsyncIterator[Any]:
-        """Yield one message a partition, whose value is the `Batch`. What is cut short here is a hole, found later."""
+        """Yield messages whose value is a list of `Batch`. What is cut short here is a hole, found later."""
         records, _active = await self._wait_next_records(timeout)
-        for tp, batches in (records or {}).items():
-            for batch in batches:
-                if self.should_stop or not self.flow_active:
-                    return
-                yield tp, self._message(tp, batch)
+        for batches in together([batch for fetched in (records or {}).values() for batch in fetched]):
+            if self.should_stop or not self.flow_active:
+                return
+            yield TP(*batches[0].tp), self._message(batches)
 
-    def _message(self, tp: TP, batch: Batch) -> Any:
-        last = batch.records[-1]
+    def _message(self, batches: list[Batch]) -> Any:
+        tp, last = TP(*batches[0].tp), batches[0].records[-1]
         return ConsumerMessage(
             tp.topic,
             tp.partition,
@@ -245,7 +244,7 @@ class BatchConsumer(stock.Consumer):
             1,  # LogAppendTime
             None,
             None,
-            cast("Any", batch),
+            cast("Any", batches),
             None,
             tp=tp,
             generation_id=self.app.consumer_generation_id,
@@ -257,7 +256,7 @@ class BatchConsumer(stock.Consumer):
         return True
 
     def on_buffer_full(self, tp: TP) -> None:
-        """Nothing: a full queue already blocks the fetcher; the stock way sleeps a second when all queues are full."""
+        """Nothing: a full queue blocks the fetcher; the stock way sleeps a second when all are full."""
 
     on_buffer_drop = on_buffer_full
 
@@ -277,7 +276,7 @@ class _Boot(BootStrategy):
 
 
 class BatchFaust(faust.App):
-    """A Faust application on this transport. `contiguous`, `packed`, `fetch_bytes`, `lease`: see `BatchApp`."""
+    """A Faust application on this transport. Its fields: see `BatchApp`."""
 
     BootStrategy = _Boot
     intake: Intake
@@ -286,6 +285,7 @@ class BatchFaust(faust.App):
     packed: bool
     fetch_bytes: int
     lease: Lease
+    gathering: Gathering
 
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)

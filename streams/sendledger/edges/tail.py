@@ -16,12 +16,19 @@ _MAX_RECORDS = 5_000
 
 
 class Tail:
-    """One consumer over all partitions of some topics. `caught_up`: it is where their ends were at its start."""
+    """One consumer over all partitions of some topics. `caught_up`: it is where their ends were at its start.
 
-    def __init__(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], apply: Apply) -> None:
+    `pause`: seconds between two fetches of one that is caught up. What comes after a silence is taken at once; of what
+    comes all the time, each record would otherwise be fetched by itself.
+    """
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], apply: Apply, *, pause: float = 0.0
+    ) -> None:
         self._consumer = consumer
         self._partitions = tuple(partitions)
         self._apply = apply
+        self._pause = pause
         self._positions: dict[Any, int] = {}
         self._moved = asyncio.Event()
         self.caught_up = asyncio.Event()
@@ -42,6 +49,8 @@ class Tail:
                 self._positions[partition] = await self._consumer.position(partition)
             if fetched:
                 self._look(ends)
+                if self.caught_up.is_set() and sum(map(len, fetched.values())) < _MAX_RECORDS:
+                    await asyncio.sleep(self._pause)
 
     def _look(self, ends: dict[Any, int]) -> None:
         if not self.caught_up.is_set() and all(self._positions[p] >= ends[p] for p in self._partitions):

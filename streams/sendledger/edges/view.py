@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 Records = Sequence[ConsumerRecord[Any, Any]]
 _QUICK = (CAMPAIGNS, SUPPRESSIONS, RECEIVERS, DECISIONS, CAMPAIGN_STATE)
+_PAUSE = 0.05  # seconds that new records may be unseen: pages are told once a second
 
 
 class _Otherwise(msgspec.Struct):
@@ -193,8 +194,8 @@ def _indexed(head: _Head, document: bytes) -> Indexed:
 def tails(view: View, quick: AIOKafkaConsumer, states: AIOKafkaConsumer, *, partitions: int) -> tuple[Tail, Tail]:
     """The two readers that keep the view: the quick topics, and the message states. They start no consumer."""
     return (
-        Tail(quick, places(_QUICK, partitions), view.apply),
-        Tail(states, places((MESSAGE_STATE,), partitions), view.apply_states),
+        Tail(quick, places(_QUICK, partitions), view.apply, pause=_PAUSE),
+        Tail(states, places((MESSAGE_STATE,), partitions), view.apply_states, pause=_PAUSE),
     )
 
 
