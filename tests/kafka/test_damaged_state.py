@@ -15,7 +15,8 @@ from aiokafka.protocol.admin import DeleteGroupsRequest
 from sendledger.agents import fold, merge
 from sendledger.config import Settings
 from sendledger.edges.kafka import admin, consumer
-from sendledger.edges.state_store import DamagedStoreError, StateStore, StoreError
+from sendledger.edges.rocksdb import DamagedStoreError, StoreError
+from sendledger.edges.state_store import StateStore
 from sendledger_schemas.states import FOLD_VERSION
 from sendledger_schemas.topics import FOLD_SOURCES
 from tests.support import damage

@@ -28,7 +28,7 @@ import rocksdict
 from aiokafka import AIOKafkaProducer
 
 from sendledger.agents import driver, fold, transport, watchdog
-from sendledger.edges import deadman, state_store
+from sendledger.edges import deadman, rocksdb
 from tests.support import damage
 
 
@@ -103,7 +103,7 @@ def arm_disk(strike: Strike) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self._store, name)
 
-    state_store.Rdict = Rdict  # type: ignore[assignment,attr-defined]  # imported there and used only there
+    rocksdb.Rdict = Rdict  # type: ignore[assignment,attr-defined]  # imported there and used only there
 
 
 def arm_losing(count: int) -> None:

@@ -14,8 +14,8 @@ from sendledger.agents.sender_queue import Pick, Picked
 from sendledger.domain.campaigns import Standing
 from sendledger.domain.facts import micros
 from sendledger.domain.sending import won
+from sendledger.edges.rocksdb import DamagedStoreError, StoreError
 from sendledger.edges.sender_store_opening import open_store, shared_cache
-from sendledger.edges.state_store import DamagedStoreError, StoreError
 from sendledger_schemas import envelope
 from sendledger_schemas.registry import Data
 from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS, TOPICS

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, Options, ReadOptions, WriteBatch
 
 from sendledger.domain.message import Message
 from sendledger.domain.sending import Open, Place, Queued
-from sendledger.edges.state_store import DAMAGED, DamagedStoreError, told, unlogged
+from sendledger.edges.rocksdb import opened, told
 
 LAYOUT = 2
 RECENT = 512
@@ -92,11 +92,7 @@ class SenderStore:
 
     def __init__(self, path: Path, cache: Cache, log: str) -> None:
         self._log, self._path = log, path
-        if (path / DAMAGED).exists():
-            raise DamagedStoreError(f"{path.name}: found damaged before")
-        with told(path):
-            self._db = Rdict(str(path), _options(cache))
-        self._db.set_write_options(unlogged())
+        self._db = opened(path, _options(cache))
         try:
             with told(path):
                 raw = self._db.get(_CURSORS)

@@ -9,8 +9,8 @@ from pathlib import Path
 import structlog
 from rocksdict import Cache
 
+from sendledger.edges.rocksdb import DamagedStoreError, StoreError, forget
 from sendledger.edges.sender_store import SenderStore
-from sendledger.edges.state_store import DamagedStoreError, StoreError, forget
 
 LOCK_WAIT = 10.0
 """Seconds for which a store that another process still holds is asked for again."""

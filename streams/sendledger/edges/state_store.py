@@ -11,9 +11,7 @@ whole, and so is its cursor. With a write-ahead log a lost file of it was a hole
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,27 +23,21 @@ from rocksdict import (
     Cache,
     DBCompressionType,
     Options,
-    Rdict,
     WriteBatch,
     WriteBufferManager,
-    WriteOptions,
 )
+
+from sendledger.edges.rocksdb import DamagedStoreError, distrust, forget, opened, told
 
 _CURSOR = b"\x00cursor"
 _IDENTITY = b"\x00identity"
 _ARCHIVED = b"\x00archived"
 _BLOCK_CACHE = 40 << 20  # bytes, shared by all stores of the process
-DAMAGED = "DAMAGED"
-"""File beside RocksDB's own: this store must not be believed any more."""
 _WRITE_BUFFERS = 32 << 20  # bytes, shared by all stores of the process
 _WRITE_BUFFER = 8 << 20
 _BLOOM_BITS = 10
 _OPEN_FILES = 256
 _LARGEST_LOG = 1 << 20  # of what RocksDB tells of itself
-# What RocksDB says of files that are not as it left them. All else (no space, no permission, the lock) is said of the
-# machine: the state may be good, and throwing it away would not help.
-_SPOILED = ("Corruption", "IO error: No such file or directory", "Not implemented", "Invalid argument")
-
 _log = structlog.get_logger()
 
 
@@ -60,14 +52,6 @@ class Identity(msgspec.Struct, frozen=True):
 
 class SlotTakenError(Exception):
     """Another process has the directory of this slot."""
-
-
-class StoreError(Exception):
-    """The disk does not take or give the state. The message is RocksDB's; it names files, never content."""
-
-
-class DamagedStoreError(StoreError):
-    """The files are not as they were written; the next start folds this partition anew."""
 
 
 @contextmanager
@@ -121,12 +105,7 @@ class StateStore:
     def __init__(self, path: Path, memory: Memory) -> None:
         self._path = path
         self._unkept = False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if (path / DAMAGED).exists():
-            raise DamagedStoreError(f"{path.name}: found damaged before")
-        with told(self._path):
-            self._db = Rdict(str(path), memory.options())
-        self._db.set_write_options(unlogged())
+        self._db = opened(path, memory.options())
         try:
             self.cursor, self.identity, self.archived = self._begun()
         except BaseException:
@@ -196,48 +175,6 @@ class StateStore:
     def distrust(self) -> None:
         """Mark it as damaged: the next start throws it away. What cannot be marked either is found again by that."""
         distrust(self._path)
-
-
-def distrust(path: Path) -> None:
-    """Mark the store at `path` as damaged."""
-    with contextlib.suppress(OSError):
-        (path / DAMAGED).touch()
-
-
-@contextmanager
-def told(path: Path) -> Iterator[None]:
-    """RocksDB's errors, which have no type of their own, as ours: of files that are spoiled, the store is marked.
-
-    Errors: DamagedStoreError, also for a document that cannot be decoded; StoreError for all else.
-    """
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        message = f"state of {path.name}: {error}"
-        if not str(error).startswith(_SPOILED) and not isinstance(error, msgspec.MsgspecError):
-            raise StoreError(message) from error
-        distrust(path)
-        raise DamagedStoreError(message) from error
-
-
-def unlogged() -> WriteOptions:
-    """Writes without RocksDB's write-ahead log: see the module's first lines."""
-    options = WriteOptions()
-    options.disable_wal = True  # type: ignore[method-assign,assignment]  # its stub calls it a method
-    return options
-
-
-def forget(path: Path) -> None:
-    """Delete a store. Errors: OSError; what is left then is still marked as damaged if it was.
-
-    The mark goes last: without it the rest would be taken for a state the next time.
-    """
-    for file in path.iterdir():
-        if file.name != DAMAGED:
-            file.unlink()
-    shutil.rmtree(path)
 
 
 def unfolded(store: StateStore, identity: Identity) -> dict[str, int]:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from sendledger.edges.rocksdb import DamagedStoreError, StoreError
 from sendledger.edges.state_store import (
-    DamagedStoreError,
     Identity,
     Memory,
     SlotTakenError,
     StateStore,
-    StoreError,
     misfit,
     open_store,
     sole_user,

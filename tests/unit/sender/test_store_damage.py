@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sendledger.edges import sender_store_opening
+from sendledger.edges.rocksdb import DAMAGED, DamagedStoreError, StoreError, forget
 from sendledger.edges.sender_store_opening import LOCK_WAIT, open_store, shared_cache
-from sendledger.edges.state_store import DAMAGED, DamagedStoreError, StoreError, forget
 from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
 from tests.support import damage, story
 from tests.support.partition import Log, Worker, log_of, ready, worker
