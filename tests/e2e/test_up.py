@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sendledger.edges.running import find
+from tests.support.canaries import Found, files
 from tests.support.instance import Api, Program, environment, running, sendledger
 from tests.support.processes import alive, descendants, processes_about, until
 
@@ -91,9 +93,8 @@ async def test_up_without_a_provider_does_all_but_send(tmp_path: Path) -> None:
         await until(lambda: "Sending is off" in program.out, "it says so")
         assert f"live page            http://127.0.0.1:{env['SENDLEDGER_API_PORT']}/" in program.out
         shown = await sendledger("page", env=env, directory=tmp_path)
-        assert shown.out.split()[0] == f"http://127.0.0.1:{env['SENDLEDGER_API_PORT']}/"
-        assert api.token in shown.out
-        assert api.token not in program.out + program.err
+        assert shown.out == f"http://127.0.0.1:{env['SENDLEDGER_API_PORT']}/\n"
+        assert "sendledger token admin" in shown.err
         (tmp_path / "people.csv").write_text("to\n15551230001\n")
         ended = await sendledger(*SEND, env=env, directory=tmp_path)
         assert ended.code == 0, ended
@@ -101,9 +102,16 @@ async def test_up_without_a_provider_does_all_but_send(tmp_path: Path) -> None:
 
 
 async def test_up_starts_and_stops_cleanly_and_only_once(tmp_path: Path) -> None:
-    """A second instance is refused by name, SIGTERM ends everything, and a second start finds its data."""
+    """A second instance is refused by name, SIGTERM ends everything, and a second start finds its data.
+
+    The first start tells an admin token that opens then and later, and that stands in no file and no log.
+    """
+    tokens: list[str] = []
     for _ in range(2):
         async with instance(tmp_path) as (program, env, _api):
+            tokens += re.findall(r"shown this once:\n  (\S+)\n", program.out)
+            assert (await Api(env, tokens[0]).get("/v1/session"))["scope"] == "admin"
+            assert Found(files(tmp_path)).places_of(tokens[0]) <= {"up.out"}
             second = await sendledger("up", env=env, directory=tmp_path)
             assert second.code == 2
             assert str(program.process.pid) in second.err
@@ -116,6 +124,7 @@ async def test_up_starts_and_stops_cleanly_and_only_once(tmp_path: Path) -> None
             ended = await sendledger("status", env=env, directory=tmp_path)
             assert ended.code == 2
             assert "no Sendledger runs" in ended.err
+    assert len(tokens) == 1
 
 
 async def test_a_killed_up_leaves_nothing_behind(tmp_path: Path) -> None:
