@@ -88,6 +88,16 @@ class MessageState(EventData):
     otherwise: dict[str, Otherwise] | None = None
 
 
+class EndedSession(EventData):
+    """`sms.sessions.v1`: a session of the live page that was signed out. Its cookie is over at `ends` anyway.
+
+    `session`: a hash of the part of the cookie that names it; `ends`: seconds since 1970.
+    """
+
+    session: str
+    ends: int
+
+
 class CampaignPartial(EventData):
     """`sms.campaign-partials.v1`: what the messages of one campaign in one partition add up to.
 
