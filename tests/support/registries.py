@@ -42,7 +42,7 @@ def registry_of(role: Role, data_dir: Path) -> CollectorRegistry:
         case "sender":
             SenderMetrics(life.registry)
         case "fold":
-            FoldMetrics(life.registry)
+            FoldMetrics(life.registry, PositionMetrics(life.registry, "sendledger-fold"))
         case "merge":
             MergeMetrics(life.registry).campaigns.told("c1", merged(_QUEUED), 0)
         case "receiver":
@@ -52,7 +52,7 @@ def registry_of(role: Role, data_dir: Path) -> CollectorRegistry:
             tell_of_view(life.registry, cast("View", SimpleNamespace(states={})), ())
             keep_result(data_dir, divergence=0, unproved=0, seconds=1.0)
             life.registry.register(LastVerification(data_dir))
-    if role in ("sender", "fold", "merge"):
+    if role in ("sender", "merge"):
         PositionMetrics(life.registry, f"sendledger-{role}")
     return life.registry
 

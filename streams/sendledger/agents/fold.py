@@ -219,7 +219,8 @@ async def serve(settings: Settings, life: Life) -> None:
     spare_memory(COLLECT_AFTER)
     link = connection(settings.kafka)
     ids = await topic_ids(link, FOLD_SOURCES)
-    metrics, positions = FoldMetrics(life.registry), PositionMetrics(life.registry, GROUP)
+    positions = PositionMetrics(life.registry, GROUP)
+    metrics = FoldMetrics(life.registry, positions)
     directory = settings.data_dir / f"fold-{settings.fold_slot}"
     with sole_user(directory):
         async with producer(settings.kafka, max_batch_size=MAX_BATCH_BYTES) as out:

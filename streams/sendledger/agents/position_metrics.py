@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry, Gauge
 
-from sendledger.agents.watchdog import Seen
+from sendledger.agents.watchdog import Positions, Seen
 
 _LABELS = ("group", "topic", "partition")
 
@@ -28,11 +31,25 @@ class PositionMetrics:
         """What the watchdog saw. Partitions that are another's now are gone."""
         for gauge in (self.cursor, self.end, self.lag, self.age):
             gauge.clear()
+        self.moved(seen.cursors)
         for place, cursor in seen.cursors.items():
-            labels = self._group, place.topic, str(place.partition)
+            labels = self._labels(place)
             end = seen.ends.get(place, cursor)
-            self.cursor.labels(*labels).set(cursor)
             self.end.labels(*labels).set(end)
             self.lag.labels(*labels).set(max(0, end - cursor))
             if (age := 0.0 if end <= cursor else seen.ages.get(place)) is not None:
                 self.age.labels(*labels).set(age)
+
+    def moved(self, cursors: Positions) -> None:
+        """Cursors as they are now: who compares them with the ends need not wait for the watchdog's next look."""
+        for place, cursor in cursors.items():
+            self.cursor.labels(*self._labels(place)).set(cursor)
+
+    def gone(self, places: Iterable[TopicPartition]) -> None:
+        """Somebody else's now."""
+        for place in places:
+            for gauge in (self.cursor, self.end, self.lag, self.age):
+                gauge.remove_by_labels(dict(zip(_LABELS, self._labels(place), strict=True)))
+
+    def _labels(self, place: TopicPartition) -> tuple[str, str, str]:
+        return self._group, place.topic, str(place.partition)

@@ -16,11 +16,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from sendledger.agents.driver import BatchApp
+from sendledger.edges.log_reader import ages_at
 
 LOOK_EVERY = 5.0  # seconds
 PATIENCE = 60.0  # seconds without a step although there is something to read, or without an assignment
 _ASK_WITHIN = 10.0
-_LOOK_WITHIN = 1.0  # seconds for the records at the cursors: an age that is not known is no reason to wait
 _SMALL = {"max_partition_fetch_bytes": 4096}  # a record's time is wanted, not what stands behind it
 
 _log = structlog.get_logger()
@@ -67,25 +67,6 @@ def behind(cursors: Positions, ends: Positions) -> dict[TopicPartition, int]:
     return {tp: cursor for tp, cursor in cursors.items() if cursor < ends.get(tp, cursor)}
 
 
-async def ages_at(consumer: AIOKafkaConsumer, cursors: Positions) -> dict[TopicPartition, float]:
-    """How old the first record from each cursor on is, by the broker's time and our clock. The consumer is ours alone.
-
-    What does not come in time is left out. Errors: KafkaError.
-    """
-    found: dict[TopicPartition, float] = {}
-    consumer.assign(list(cursors))
-    for place, cursor in cursors.items():
-        consumer.seek(place, cursor)
-    until = time.monotonic() + _LOOK_WITHIN
-    while (wanted := cursors.keys() - found.keys()) and time.monotonic() < until:
-        fetched = await consumer.getmany(*wanted, timeout_ms=100, max_records=len(wanted))
-        for place, records in fetched.items():
-            found[place] = max(0.0, time.time() - records[0].timestamp / 1000)
-            consumer.pause(place)
-    consumer.unsubscribe()
-    return found
-
-
 async def watch(
     app: BatchApp,
     connection: dict[str, Any],
@@ -114,6 +95,6 @@ async def watch(
                 _log.warning("the ends of the log cannot be asked for", error=type(error).__name__)
                 progress.forget()
                 continue
-            told(Seen(cursors, ends, ages))
+            told(Seen(dict(app.done), ends, ages))  # not those of before: what is told must not go back
             if stuck := progress.look(now, cursors, ends):
                 app.fail(StalledError(f"nothing read for {patience:.0f} s from {sorted(stuck)}"))
