@@ -15,7 +15,7 @@ from sendledger.config import KafkaSettings, Settings
 from sendledger.edges import kafka as clients
 from sendledger.edges.kafka import MAX_RECORD_BYTES, consumer, out_of_reach, producer, wait_for_broker
 from sendledger.edges.log_reader import LogReader
-from sendledger_schemas.topics import CAMPAIGN_PARTIALS, RECEIVERS
+from sendledger_schemas.topics import CAMPAIGN_PARTIALS, RECEIVERS, SEND_ATTEMPTS
 from tests.support.kafka import broker, eventually
 from tests.support.receiver import free_port
 
@@ -52,16 +52,16 @@ async def test_the_age_of_what_waits_is_that_of_the_record_at_the_cursor(shared_
     """By the broker's time of the record; a cursor at the end has none; the same reader looks things up afterwards."""
     before = time.time()
     async with producer(shared_kafka.kafka) as writer:
-        old = await writer.send_and_wait(CAMPAIGN_PARTIALS, b"old", partition=1)
+        old = await writer.send_and_wait(SEND_ATTEMPTS, b"old", partition=1)
         await eventually(lambda: time.time() * 1000 > old.timestamp + 50, what="time passes")
-        new = await writer.send_and_wait(CAMPAIGN_PARTIALS, b"new", partition=1)
-        await writer.send_and_wait(CAMPAIGN_PARTIALS, b"other", partition=2)
+        new = await writer.send_and_wait(SEND_ATTEMPTS, b"new", partition=1)
+        await writer.send_and_wait(SEND_ATTEMPTS, b"other", partition=2)
     async with consumer(shared_kafka.kafka) as started:
-        reader, place = LogReader(started), TopicPartition(CAMPAIGN_PARTIALS, 1)
+        reader, place = LogReader(started), TopicPartition(SEND_ATTEMPTS, 1)
         first, second = [(await reader.ages({place: at.offset}))[place] for at in (old, new)]
         assert 0 <= second < first < time.time() - before + 1
-        both = await reader.ages({place: new.offset + 1, TopicPartition(CAMPAIGN_PARTIALS, 2): 0})
-        assert list(both) == [TopicPartition(CAMPAIGN_PARTIALS, 2)]
+        both = await reader.ages({place: new.offset + 1, TopicPartition(SEND_ATTEMPTS, 2): 0})
+        assert list(both) == [TopicPartition(SEND_ATTEMPTS, 2)]
         assert [record.value for record in await reader.read(place, old.offset)] == [b"old", b"new"]
 
 
