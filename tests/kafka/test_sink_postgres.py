@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from sendledger.config import Settings
+from sendledger.domain.numbers import overdue
 from sendledger.edges.publisher import Outgoing
 from sendledger.edges.sinks.postgres import keep
 from sendledger.edges.sinks.sink import Sink, SinkError
@@ -67,6 +69,8 @@ def a_history(records: int, seed: int, messages: int) -> list[Outgoing]:
         else:
             later = NOW + timedelta(seconds=version)
             over = {"detail": f"v{version}\0", "settled_at": later, "fold_version": draw.randrange(3, 5)}
+            if bucket in {"accepted", "sent"}:  # by the clock, as the database's own `now()` is
+                over["open_since"] = datetime.now(UTC) - timedelta(hours=draw.uniform(60, 90))
             made.append(message(message_state(name, f"c{number % 5}", version=version, bucket=bucket, **over)))
         if draw.random() < 0.02:
             made.append(campaign(campaign_state(f"c{number % 5}", version, version=version)))
@@ -100,10 +104,21 @@ async def agrees(settings: Settings, server: Postgres) -> None:
         settled = value["settled_at"] and datetime.fromisoformat(value["settled_at"])
         facts = (value["campaign_id"], value["bucket"], detail, settled, value["version"], value["fold_version"])
         assert there[name] == (*facts, "***888", "2026-11-22"), name
+    unknown = agrees_about_unknown(server, messages)
+    counted = server.ask("SELECT campaign_id, unknown FROM sendledger.current_campaigns")
+    assert dict(counted) == {name: unknown[name] for name in campaigns}
     numbers = server.ask("SELECT campaign_id, requested, version FROM sendledger.campaigns")
     assert {n[0]: n[1:] for n in numbers} == {
         name: (value["counters"]["requested"], value["version"]) for name, value in campaigns.items()
     }
+
+
+def agrees_about_unknown(server: Postgres, messages: dict[str, Any]) -> Counter[str]:
+    """The view says what the exports say, by the database's clock; unknown messages by campaign."""
+    rows = server.ask("SELECT message_id, unknown, now() FROM sendledger.current_messages")
+    since = {m: v["open_since"] and datetime.fromisoformat(v["open_since"]) for m, v in messages.items()}
+    assert {m: told for m, told, _ in rows} == {m: s is not None and overdue(s, rows[0][2]) for m, s in since.items()}
+    return Counter(messages[name]["campaign_id"] for name, told, _ in rows if told)
 
 
 def env_of(settings: Settings, server: Postgres, **over: str) -> dict[str, str]:

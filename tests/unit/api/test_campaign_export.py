@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.exports import rows
@@ -52,3 +54,29 @@ async def test_an_export_of_campaigns_is_of_those_that_the_list_shows(filled: Fi
     assert (row["campaign_id"], row["delivered"], row["undelivered"], row["archived"]) == ("spring", 3, 1, False)
     assert (await filled.get("/v1/export/campaigns?format=xlsx")).status == 422
     assert (await filled.get("/v1/export/campaigns?state=done")).status == 422
+
+
+async def test_what_is_unknown_is_the_same_everywhere(filled: Filled) -> None:
+    """The list, the campaign, both exports and the messages: two of three open ones are older than 72 hours."""
+    now = datetime.now(UTC)
+    await filled.registered("spring")
+    ages = {"a": 75, "b": 100, "c": 70}
+    since = {name: now - timedelta(hours=hours) for name, hours in ages.items()}
+    hours = Counter(int(at.timestamp()) // 3600 for at in since.values())
+    series = {"2026-01-01": {f"2026-01-01/open:{hour}": count for hour, count in hours.items()}}
+    await filled.numbers("spring", 4, counters={"requested": 4, "b:sent": 3, "b:delivered": 1}, series=series)
+    for name, at in since.items():
+        await filled.messages(name, bucket="sent", final=False, open_since=at)
+    await filled.messages("d")
+    (listed,) = (await filled.get("/v1/campaigns")).json["items"]
+    shown = (await filled.get("/v1/campaigns/spring")).json
+    (row,) = csv.DictReader(io.StringIO((await filled.get("/v1/export/campaigns")).body.decode()))
+    assert listed["counts"]["unknown"] == shown["counts"]["unknown"] == int(row["unknown"]) == 2
+    messages = (await filled.get("/v1/campaigns/spring/export")).body.decode()
+    told = {each["message_id"]: each["unknown"] for each in csv.DictReader(io.StringIO(messages))}
+    assert told == {"a": "true", "b": "true", "c": "false", "d": "false"}
+    items = (await filled.get("/v1/campaigns/spring/messages")).json["items"]
+    assert {item["message_id"]: item["open_since"] is not None for item in items} == {
+        **dict.fromkeys("abc", True),
+        "d": False,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import structlog
@@ -56,13 +57,13 @@ async def export(
     full = numbers == "full"
     if full:
         _permit(caller, campaign_id)
-    pages = desk.view.index.pages(campaign_id, wanted)
+    pages, now = desk.view.index.pages(campaign_id, wanted), datetime.now(UTC)
     if not full and format_ != "parquet":
-        return paged("messages", _message_rows(pages, wanted.policy), format_)
+        return paged("messages", _message_rows(pages, wanted.policy, now), format_)
 
     async def fill(made: Database) -> None:
-        reading = Reading(made, ("messages",), campaign_id, wanted.policy)
-        await asyncio.to_thread(_add_messages, made, pages, wanted.policy)
+        reading = Reading(made, ("messages",), campaign_id, wanted.policy, now)
+        await asyncio.to_thread(_add_messages, reading, pages)
         if full:
             await read_numbers(reading, desk.kafka, progress=lambda _read, _of: None)
 
@@ -75,19 +76,19 @@ def _permit(caller: Caller, campaign_id: str) -> None:
     log.info("whole phone numbers exported", by=caller.by, campaign_id=campaign_id)
 
 
-def _message_rows(pages: Iterator[Page], policy: Policy) -> Iterator[list[Row]]:
+def _message_rows(pages: Iterator[Page], policy: Policy, now: datetime) -> Iterator[list[Row]]:
     for page in pages:
-        yield [message_row(MessageState.model_validate_json(document), policy) for document in page.items]
+        yield [message_row(MessageState.model_validate_json(document), policy, now) for document in page.items]
 
 
-def _add_messages(made: Database, pages: Iterator[Page], policy: Policy) -> None:
+def _add_messages(reading: Reading, pages: Iterator[Page]) -> None:
     offset = 0
     for page in pages:
         for document in page.items:
             state = MessageState.model_validate_json(document)
             place = {"_partition": 0, "_offset": offset, "_request_partition": state.request.partition}
-            row = {**place, "_request_offset": state.request.offset, **message_row(state, policy)}
-            made.add("read_messages", row)
+            row = {**place, "_request_offset": state.request.offset, **message_row(state, reading.policy, reading.now)}
+            reading.database.add("read_messages", row)
             offset += 1
 
 
@@ -128,8 +129,9 @@ def _chosen(desk: Desk, wanted: WantedCampaigns) -> list[CampaignState]:
 
 
 def _campaign_rows(states: list[CampaignState], policy: Policy) -> Iterator[list[Row]]:
+    now = datetime.now(UTC)
     for first in range(0, len(states), _PAGE):
-        yield [campaign_row(state, policy) for state in states[first : first + _PAGE]]
+        yield [campaign_row(state, policy, now) for state in states[first : first + _PAGE]]
 
 
 def _add_campaigns(made: Database, pages: Iterator[list[Row]]) -> None:

@@ -111,7 +111,10 @@ def _told(schema: str) -> Iterator[None]:
         yield
     except (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn) as error:
         why = f"schema {schema} has not all tables and columns ({error.diag.message_primary})"
-        raise SinkError(f"{why}: --create makes what is missing, --ddl prints it") from None
+        hint = (
+            "--create makes missing tables, --ddl prints them; a schema of an older version is dropped and filled anew"
+        )
+        raise SinkError(f"{why}: {hint}") from None
     except psycopg.OperationalError as error:
         raise Away(_words(error)) from None
     except psycopg.Error as error:
