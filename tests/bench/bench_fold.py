@@ -21,11 +21,11 @@ from prometheus_client import CollectorRegistry
 from sendledger.agents.driver import BatchApp
 from sendledger.agents.fold import COLLECT_AFTER, GROUP, Fold
 from sendledger.agents.fold_metrics import FoldMetrics
-from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.config import KafkaSettings, Settings
 from sendledger.edges.embedded_kafka import EmbeddedKafka
 from sendledger.edges.kafka import connection, producer
 from sendledger.edges.memory import spare_memory
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.topic_ids import topic_ids
 from sendledger.edges.topics import create

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import aiohttp
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from sendledger.config import Settings
@@ -28,6 +32,7 @@ from tests.support.instance import Program, environment, running, sendledger
 from tests.support.kafka import PEPPER, eventually, fresh_topics
 from tests.support.postgres import PASSWORD, Postgres, postgres
 from tests.support.processes import kill
+from tests.support.receiver import free_port
 from tests.support.states import NOW, campaign_state, message_state
 
 TOMBSTONE: Any = None
@@ -122,8 +127,9 @@ def agrees_about_unknown(server: Postgres, messages: dict[str, Any]) -> Counter[
 
 
 def env_of(settings: Settings, server: Postgres, **over: str) -> dict[str, str]:
-    """The environment of a sink."""
-    given = environment(settings.data_dir / "cli", RECIPIENT_PEPPER=PEPPER, **{"POSTGRES_DSN": server.dsn, **over})
+    """The environment of a sink, which tells nobody of itself unless `over` says where."""
+    own = {"POSTGRES_DSN": server.dsn, "SINK_METRICS_PORT": "0", **over}
+    given = environment(settings.data_dir / "cli", RECIPIENT_PEPPER=PEPPER, **own)
     return {**given, "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers or ""}
 
 
@@ -134,11 +140,66 @@ async def once(settings: Settings, server: Postgres, dsn: str | None = None, pat
 
 
 @asynccontextmanager
-async def following(settings: Settings, server: Postgres, name: str) -> AsyncIterator[Program]:
-    """A sink that follows."""
-    env = env_of(settings, server)
+async def following(settings: Settings, server: Postgres, name: str, port: int = 0) -> AsyncIterator[Program]:
+    """A sink that follows, with its metrics at this port."""
+    env = env_of(settings, server, SINK_METRICS_PORT=str(port))
     async with running(name, "sink", "postgres", "--create", env=env, directory=settings.data_dir) as program:
         yield program
+
+
+@dataclass
+class Told:
+    """What a sink tells of itself over HTTP."""
+
+    session: aiohttp.ClientSession
+    url: str
+
+    async def now(self) -> dict[str, float]:
+        """Its readiness, and its metrics summed up (of ages the greatest)."""
+        async with self.session.get(f"{self.url}/readyz") as answer:
+            ready = float(answer.status == 200)
+        async with self.session.get(f"{self.url}/metrics") as answer:
+            families = text_string_to_metric_families(await answer.text())
+        found: dict[str, list[float]] = defaultdict(list)
+        for sample in (sample for family in families for sample in family.samples):
+            name = f"{sample.name}{{{sample.labels['kind']}}}" if "kind" in sample.labels else sample.name
+            found[name].append(sample.value)
+        assert found["sendledger_role_ready"] == [ready]
+        return {
+            "ready": ready,
+            "cursor": sum(found["sendledger_consumer_cursor_offset"]),
+            "lag": sum(found["sendledger_consumer_lag_records"]),
+            "age": max(found["sendledger_consumer_lag_seconds"], default=-1),
+            "away": sum(found["sendledger_sink_errors_total{database_away}"]),
+            "rows": sum(found["sendledger_sink_rows_total"]),
+            "written_at": sum(found["sendledger_sink_last_write_timestamp_seconds"]),
+        }
+
+    async def until(self, **wanted: float) -> None:
+        """Wait until it tells this."""
+
+        async def so() -> bool:
+            seen = await self.now()
+            return {name: seen[name] for name in wanted} == wanted
+
+        await eventually(so, what=f"the sink tells {wanted}")
+
+
+@asynccontextmanager
+async def told_by(port: int) -> AsyncIterator[Told]:
+    """What the sink at this port tells, once it listens."""
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        told = Told(session, f"http://127.0.0.1:{port}")
+
+        async def listens() -> bool:
+            try:
+                await told.now()
+            except aiohttp.ClientError:
+                return False
+            return True
+
+        await eventually(listens, what="the sink listens")
+        yield told
 
 
 def waiting(server: Postgres) -> bool:
@@ -190,16 +251,36 @@ async def test_two_at_once_and_a_database_that_goes_away(shared_kafka: Settings,
     seed = random.randrange(10**6)
     print("seed", seed)  # noqa: T201 — so that it can be run again
     await write(shared_kafka, a_history(5_000, seed, 1_500))
-    async with following(shared_kafka, server, "one") as one, following(shared_kafka, server, "two") as two:
+    port = free_port()
+    async with (
+        following(shared_kafka, server, "one", port) as one,
+        following(shared_kafka, server, "two") as two,
+        told_by(port) as told,
+    ):
         for sink in (one, two):
             await eventually(partial(up_to_date, sink), what="it is up to date")
         await agrees(shared_kafka, server)
+        end = len(await read(shared_kafka, MESSAGE_STATE, CAMPAIGN_STATE))
+        await told.until(ready=1, cursor=end, lag=0, age=0, away=0)
+        taken = await sendledger(
+            *("sink", "postgres"),
+            env=env_of(shared_kafka, server, SINK_METRICS_PORT=str(port)),
+            directory=one.directory,
+        )
+        assert (taken.code, "SENDLEDGER_SINK_METRICS_PORT" in taken.err, taken.err.count("\n")) == (2, True, 1)
         server.stop()
         await write(shared_kafka, a_history(2_000, seed + 1, 1_500))
+        waits = len(await read(shared_kafka, MESSAGE_STATE, CAMPAIGN_STATE)) - end
+        await told.until(ready=0, cursor=end, lag=waits)
+        assert (await told.now())["away"] > 0
+        assert 0 < (await told.now())["age"] < 60
         server.start()
-        end = len(await read(shared_kafka, MESSAGE_STATE, CAMPAIGN_STATE))
-        await eventually(lambda: cursors(server) == end, what="the tables are at the topics' ends")
+        await eventually(lambda: cursors(server) == end + waits, what="the tables are at the topics' ends")
         await agrees(shared_kafka, server)
+        await told.until(ready=1, cursor=end + waits, lag=0, age=0)
+        seen = await told.now()
+        assert 0 < seen["rows"] <= end + waits
+        assert 0 <= time.time() - seen["written_at"] < 60
         assert [await sink.stop() for sink in (one, two)] == [0, 0]
         assert PASSWORD not in one.err + two.err
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.edges.fold_core import Partial
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger_schemas.topics import FOLD_SOURCES
 
 

@@ -14,9 +14,10 @@ from sendledger.agents.sender_claims import Claims
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_partition import JOURNAL, Partition
-from sendledger.agents.watchdog import Progress, StalledError, behind
+from sendledger.agents.watchdog import Progress, StalledError
 from sendledger.domain.sending import dead
 from sendledger.edges.clocks import steady
+from sendledger.edges.position_metrics import behind
 from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.ids import event_id
 from sendledger_schemas.responses import SendUnanswered

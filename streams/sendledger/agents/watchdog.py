@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from sendledger.agents.driver import BatchApp
 from sendledger.edges.log_reader import ages_at
+from sendledger.edges.position_metrics import Positions, Seen, behind
 
 LOOK_EVERY = 5.0  # seconds
 PATIENCE = 60.0  # seconds without a step although there is something to read, or without an assignment
@@ -24,8 +25,6 @@ _ASK_WITHIN = 10.0
 _SMALL = {"max_partition_fetch_bytes": 4096}  # a record's time is wanted, not what stands behind it
 
 _log = structlog.get_logger()
-
-Positions = Mapping[TopicPartition, int]
 
 
 class StalledError(Exception):
@@ -51,20 +50,6 @@ class Progress:
     def forget(self) -> None:
         """Kafka could not be asked: nobody can say who stands still."""
         self._since = {}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One look. `ages`: seconds since the record at the cursor came to the log, of what is behind and could be read."""
-
-    cursors: Positions
-    ends: Positions
-    ages: Mapping[TopicPartition, float]
-
-
-def behind(cursors: Positions, ends: Positions) -> dict[TopicPartition, int]:
-    """Where there is something to read: the cursors."""
-    return {tp: cursor for tp, cursor in cursors.items() if cursor < ends.get(tp, cursor)}
 
 
 async def watch(

@@ -19,10 +19,10 @@ from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.fetched import Packed, how_many
 from sendledger.agents.fold import COLLECT_AFTER, GROUP, Fold
 from sendledger.agents.fold_metrics import FoldMetrics
-from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.config import KafkaSettings
 from sendledger.edges.kafka import connection, producer
 from sendledger.edges.memory import spare_memory
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.topic_ids import topic_ids
 from sendledger_schemas.topics import FOLD_SOURCES

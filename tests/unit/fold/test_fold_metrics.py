@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from sendledger.agents.fold_metrics import FoldMetrics
-from sendledger.agents.position_metrics import PositionMetrics
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger_schemas.topics import FOLD_SOURCES
 
 

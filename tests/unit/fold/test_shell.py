@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sendledger.agents.alignment import NotColocatedError, colocated
 from sendledger.agents.decoding import Judge
 from sendledger.agents.fold_metrics import FoldMetrics
-from sendledger.agents.position_metrics import PositionMetrics
-from sendledger.agents.watchdog import Progress, behind
+from sendledger.agents.watchdog import Progress
 from sendledger.domain.facts import decode_fact
 from sendledger.edges.dead_letters import DeadLetter
 from sendledger.edges.fold_core import Partial
+from sendledger.edges.position_metrics import PositionMetrics, behind
 from sendledger_schemas.envelope import UnknownVersion
 from sendledger_schemas.topics import FOLD_SOURCES, POSTBACKS, SEND_ATTEMPTS, SEND_REQUESTS
 from tests.support import story

@@ -5,8 +5,7 @@ from __future__ import annotations
 from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry, generate_latest
 
-from sendledger.agents.position_metrics import PositionMetrics
-from sendledger.agents.watchdog import Seen
+from sendledger.edges.position_metrics import PositionMetrics, Seen
 
 ONE, TWO, THREE = (TopicPartition("t", number) for number in (1, 2, 3))
 

@@ -1,19 +1,37 @@
-"""How far a role is with its topics, as its watchdog sees it from outside Faust: one set of names for all roles."""
+"""How far a role, or a sink, is with its topics, as it is seen from outside its reader: one set of names for all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry, Gauge
 
-from sendledger.agents.watchdog import Positions, Seen
-
 _LABELS = ("group", "topic", "partition")
+
+Positions = Mapping[TopicPartition, int]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look. `ages`: seconds since the record at the cursor came to the log, of what is behind and could be read."""
+
+    cursors: Positions
+    ends: Positions
+    ages: Mapping[TopicPartition, float]
+
+
+def behind(cursors: Positions, ends: Positions) -> dict[TopicPartition, int]:
+    """Where there is something to read: the cursors."""
+    return {tp: cursor for tp, cursor in cursors.items() if cursor < ends.get(tp, cursor)}
 
 
 class PositionMetrics:
-    """Cursor, end, and the distance between them in records and in time. `group`: the role's consumer group."""
+    """Cursor, end, and the distance between them in records and in time.
+
+    `group`: the consumer group, or what stands for one.
+    """
 
     def __init__(self, registry: CollectorRegistry, group: str) -> None:
         self._group = group
@@ -28,7 +46,7 @@ class PositionMetrics:
         )
 
     def told(self, seen: Seen) -> None:
-        """What the watchdog saw. Partitions that are another's now are gone."""
+        """What was seen. Partitions that are another's now are gone."""
         for gauge in (self.cursor, self.end, self.lag, self.age):
             gauge.clear()
         self.moved(seen.cursors)
