@@ -6,6 +6,7 @@ import { stateBadge } from "./badge.js";
 import { bucketBar } from "./bar.js";
 import { inGroup } from "./buckets.js";
 import { announce, h, Keyed, setText } from "./dom.js";
+import { downloads } from "./downloads.js";
 import { explained } from "./explain.js";
 import { count, moment, ratio, share } from "./format.js";
 import { ofAudience, term } from "./glossary.js";
@@ -50,6 +51,7 @@ export function listView(session) {
     parts.table.hidden = !found.length;
     parts.nothing.hidden = known.size > 0;
     parts.unfound.hidden = found.length > 0 || known.size === 0;
+    parts.downloads.node.hidden = known.size === 0;
     parts.loading.hidden = true;
     const now = [...known.values()].map((c) => c.state).join();
     if (now !== states) account.refresh();
@@ -128,11 +130,12 @@ function build() {
     h("p", {}, "The first messages register a campaign. From a terminal:"),
     h("pre", {}, "sendledger send spring --sender 60856 --text 'Hello' --recipients people.csv"));
   parts.unfound = h("p", { class: "empty", hidden: true }, "No campaign fits the search.");
+  parts.downloads = downloads("/v1/export/campaigns", "the numbers of all campaigns");
   parts.more = h("button", { type: "button", hidden: true }, "Show more");
   parts.older = h("button", { type: "button", hidden: true }, "Load older campaigns");
   parts.node = h("section", { class: "stack" },
     h("div", { class: "head" }, h("h1", {}, "Campaigns"), parts.count, h("span", { class: "spring" }), compare),
-    h("div", { class: "tools" }, search, sort),
+    h("div", { class: "tools" }, search, sort, h("span", { class: "spring" }), parts.downloads.node),
     legend(),
     h("div", { class: "card flush" }, parts.loading, parts.table, parts.nothing, parts.unfound),
     h("div", { class: "tools" }, parts.more, parts.older));

@@ -56,13 +56,14 @@ async def test_the_age_of_what_waits_is_that_of_the_record_at_the_cursor(shared_
         await eventually(lambda: time.time() * 1000 > old.timestamp + 50, what="time passes")
         new = await writer.send_and_wait(SEND_ATTEMPTS, b"new", partition=1)
         await writer.send_and_wait(SEND_ATTEMPTS, b"other", partition=2)
-    async with consumer(shared_kafka.kafka) as started:
+    async with consumer(shared_kafka.kafka, fetch_max_wait_ms=100) as started:
         reader, place = LogReader(started), TopicPartition(SEND_ATTEMPTS, 1)
         first, second = [(await reader.ages({place: at.offset}))[place] for at in (old, new)]
         assert 0 <= second < first < time.time() - before + 1
         both = await reader.ages({place: new.offset + 1, TopicPartition(SEND_ATTEMPTS, 2): 0})
         assert list(both) == [TopicPartition(SEND_ATTEMPTS, 2)]
-        assert [record.value for record in await reader.read(place, old.offset)] == [b"old", b"new"]
+        found = await reader.at(place, [old.offset, new.offset])
+        assert [found[at.offset].value for at in (old, new)] == [b"old", b"new"]
 
 
 async def test_a_broker_that_is_away_is_waited_for_and_told_about(

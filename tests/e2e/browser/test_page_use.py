@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -122,6 +125,32 @@ async def test_recipients_are_filtered_paged_and_open_their_timeline(page: Opene
     assert not any(recipient.to in shown for recipient in system.campaigns[LAST].recipients)
     await page.page.keyboard.press("Escape")
     await expect(page.page.locator("dialog")).to_have_count(0)
+
+
+async def test_what_is_shown_can_be_saved(page: Opened, system: System) -> None:
+    """The list's link gives a row a campaign; a campaign's gives its messages, of the bucket that is shown, masked."""
+    campaign_id = await sent(system, page)
+    saved = await downloaded(page, "the numbers of all campaigns")
+    counts = (await system.api.campaign(campaign_id))["counts"]
+    (row,) = [row for row in saved if row["campaign_id"] == campaign_id]
+    assert (row["requested"], row["rejected"]) == (str(counts["requested"]), str(counts["rejected"]))
+    await page.campaign(campaign_id)
+    await page.page.wait_for_selector("#recipients tbody tr")
+    saved = await downloaded(page, "these messages")
+    assert len(saved) == counts["requested"]
+    await page.page.select_option("#recipient-bucket", "rejected")
+    await page.page.wait_for_selector("[aria-label='Download these messages as CSV'][href*='bucket=rejected']")
+    saved = await downloaded(page, "these messages")
+    assert {row["bucket"] for row in saved} == {"rejected"}
+    assert (len(saved), {row["to"][:3] for row in saved}) == (counts["rejected"], {"***"})
+
+
+async def downloaded(page: Opened, what: str) -> list[dict[str, str]]:
+    """The rows of the CSV file that a link gives."""
+    async with page.page.expect_download() as begun:
+        await page.page.click(f"[aria-label='Download {what} as CSV']")
+    text = Path(await (await begun.value).path()).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 async def test_every_number_is_explained_by_keyboard_too(page: Opened, system: System) -> None:
