@@ -149,8 +149,12 @@ async def downloaded(page: Opened, what: str) -> list[dict[str, str]]:
     """The rows of the CSV file that a link gives."""
     async with page.page.expect_download() as begun:
         await page.page.click(f"[aria-label='Download {what} as CSV']")
-    text = Path(await (await begun.value).path()).read_text(encoding="utf-8")
-    return list(csv.DictReader(io.StringIO(text)))
+    return rows_of(Path(await (await begun.value).path()))
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    return list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
 
 
 async def test_every_number_is_explained_by_keyboard_too(page: Opened, system: System) -> None:
