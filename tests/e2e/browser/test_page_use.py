@@ -69,7 +69,7 @@ async def test_a_token_is_traded_for_a_cookie_that_no_script_can_read(browser: B
 
 async def test_hostile_texts_stay_texts(page: Opened, system: System) -> None:
     """A campaign's name, a carrier and a reason full of markup are shown letter by letter, and nothing of them runs."""
-    await _register(system, "hostile", HOSTILE)
+    await _register(system, HOSTILE, "hostile")
     campaign = Campaign("hostile", "70777", "60856", (Recipient("15550007771", "Hello", "<i>carrier</i>"),), ())
     await system.hand_in(campaign)
     await page.until_text("tr[data-campaign=hostile] a", "img src=x")
@@ -87,14 +87,15 @@ async def test_hostile_texts_stay_texts(page: Opened, system: System) -> None:
     assert await page.page.evaluate(refused), "the policy lets no text become markup"
 
 
-async def _register(system: System, campaign_id: str, name: str) -> None:
-    """Write a registration with this name to the log, as another program than ours could."""
-    data = CampaignRegistered(campaign_id=campaign_id, name=name, by="user:mallory")
-    happened = event(data, id="hostile", source="test", time=datetime.now(UTC))
+async def _register(system: System, name: str, *campaigns: str) -> None:
+    """Write registrations with this name to the log, as another program than ours could."""
     writer: AIOKafkaProducer = producer(system.stage.settings.kafka)
     await writer.start()
     try:
-        await writer.send_and_wait(CAMPAIGNS, encode(happened), key=campaign_id.encode(), headers=HEADERS)
+        for campaign_id in campaigns:
+            data = CampaignRegistered(campaign_id=campaign_id, name=name, by="user:mallory")
+            happened = event(data, id=f"registered-{campaign_id}", source="test", time=datetime.now(UTC))
+            await writer.send_and_wait(CAMPAIGNS, encode(happened), key=campaign_id.encode(), headers=HEADERS)
     finally:
         await writer.stop()
 
@@ -246,3 +247,21 @@ async def test_a_phone_needs_no_sideways_scrolling(browser: Browser, system: Sys
             await it.page.wait_for_selector(".skeleton", state="hidden")
             wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert await it.page.evaluate(wide) == 0, view
+
+
+async def test_a_search_finds_what_is_not_among_the_newest(page: Opened, system: System) -> None:
+    """Of many campaigns only the newest are loaded: the server is asked for what fits, and for what leads in an order."""
+    one = await sent(system, page)
+    row = page.page.locator(f"tr[data-campaign='{one}']")
+    await _register(system, "", *(f"crowd-{number:03}" for number in range(205)))
+    await page.page.reload()
+    await page.until_text("[role=status]", "100|200")
+    await page.until_text("table.campaigns tbody", "crowd-204")
+    assert await row.count() == 0
+    await page.page.fill("input[type=search]", f"finished {one[:7]}")
+    await expect(row).to_be_visible()
+    await page.page.reload()
+    await page.until_text("table.campaigns tbody", "crowd-204")
+    assert await row.count() == 0
+    await page.page.select_option("[aria-label='Sort campaigns']", "failed")
+    await expect(row).to_be_visible()
