@@ -86,7 +86,8 @@ def up() -> None:
       sendledger up
       SENDLEDGER_PROVIDER_URL=… SENDLEDGER_PROVIDER_API_KEY_FILE=key.txt sendledger up
 
-    Without a provider's address and key everything but sending works.
+    Without a provider's address and key everything but sending works. The first start prints an admin token for the
+    live page and the API, this once; `sendledger token` makes others.
     """
     os.umask(0o077)  # everything in the data directory is this user's alone
     settings = load()

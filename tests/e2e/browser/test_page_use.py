@@ -250,7 +250,7 @@ async def test_a_phone_needs_no_sideways_scrolling(browser: Browser, system: Sys
 
 
 async def test_a_search_finds_what_is_not_among_the_newest(page: Opened, system: System) -> None:
-    """Of many campaigns only the newest are loaded: the server is asked for what fits, and for what leads in an order."""
+    """Of many campaigns only the newest are loaded: the API is asked for what fits, and for what leads in an order."""
     one = await sent(system, page)
     row = page.page.locator(f"tr[data-campaign='{one}']")
     await _register(system, "", *(f"crowd-{number:03}" for number in range(205)))
