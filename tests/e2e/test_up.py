@@ -15,6 +15,7 @@ from tests.support.instance import Api, Program, environment, running, sendledge
 from tests.support.processes import alive, descendants, processes_about, until
 
 PEOPLE = "to,text\n15551230001,Hello Ann\n15551230002,\nnobody,\n+1 555 123 0003,\n15551230001,\n"
+READABLE = "a-token-of-an-installation-from-before"
 SEND = ("send", "spring", "--sender", "60856", "--text", "Hello", "--recipients", "people.csv")
 
 
@@ -104,14 +105,17 @@ async def test_up_without_a_provider_does_all_but_send(tmp_path: Path) -> None:
 async def test_up_starts_and_stops_cleanly_and_only_once(tmp_path: Path) -> None:
     """A second instance is refused by name, SIGTERM ends everything, and a second start finds its data.
 
-    The first start tells an admin token that opens then and later, and that stands in no file and no log.
+    The first start tells an admin token that opens then and later, and that stands in no file and no log. One that an
+    older installation kept readable opens from then on, and stands nowhere either.
     """
     tokens: list[str] = []
-    for _ in range(2):
+    kept = tmp_path / "data" / "secrets.json"
+    for start in range(2):
         async with instance(tmp_path) as (program, env, _api):
             tokens += re.findall(r"shown this once:\n  (\S+)\n", program.out)
             assert (await Api(env, tokens[0]).get("/v1/session"))["scope"] == "admin"
-            assert Found(files(tmp_path)).places_of(tokens[0]) <= {"up.out"}
+            if start:
+                assert (await Api(env, READABLE).get("/v1/session"))["scope"] == "admin"
             second = await sendledger("up", env=env, directory=tmp_path)
             assert second.code == 2
             assert str(program.process.pid) in second.err
@@ -124,6 +128,11 @@ async def test_up_starts_and_stops_cleanly_and_only_once(tmp_path: Path) -> None
             ended = await sendledger("status", env=env, directory=tmp_path)
             assert ended.code == 2
             assert "no Sendledger runs" in ended.err
+        for token in (tokens[0], READABLE):
+            assert Found(files(tmp_path / "data")).places_of(token) == set()
+            assert token not in program.err
+        assert program.out.count(tokens[0]) == (start == 0)
+        kept.write_text(json.dumps({**json.loads(kept.read_text()), "api_token": READABLE}))
     assert len(tokens) == 1
 
 
