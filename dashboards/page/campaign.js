@@ -106,7 +106,7 @@ function heading(id, session, onOrder) {
       campaign.campaign_ref ? `reference ${campaign.campaign_ref}` : "",
       campaign.state_since ? `since ${moment(campaign.state_since)}` : "",
       campaign.state_by ? `by ${campaign.state_by}` : "",
-      campaign.state_reason ?? "",
+      (campaign.state_reason ?? "").replace(/\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)/, (at) => moment(at)),
     ];
     setText(sub, said.filter(Boolean).join(" · "));
     buttons.update(campaign);

@@ -6,27 +6,32 @@ import { stateBadge } from "./badge.js";
 import { bucketBar } from "./bar.js";
 import { inGroup } from "./buckets.js";
 import { announce, h, Keyed, setText } from "./dom.js";
+import { downloads } from "./downloads.js";
 import { explained } from "./explain.js";
 import { count, moment, ratio, share } from "./format.js";
 import { ofAudience, term } from "./glossary.js";
 import { legend } from "./legend.js";
 
 const SHOWN = 100;
+const FIRST = 200; // campaigns that are here from the start, or come with a search
+const SETTLED = 300; // ms without another key
+const LONGEST = 128; // characters that the server searches for
 const LARGEST_PAGE = 1000;
 const SORTS = {
+  // label, the order here (least first; null: as it comes), the order that the server is asked for besides
   newest: ["Newest first", null],
-  name: ["Name", (c) => (c.name || c.campaign_id).toLowerCase()],
-  audience: ["Largest audience", (c) => -c.counts.requested],
-  delivered: ["Lowest delivery", (c) => ratio(c.counts.delivered, c.counts.requested) ?? 2],
-  failed: ["Most failed", (c) => -(ratio(inGroup(c.counts, "failed"), c.counts.requested) ?? -1)],
-  in_doubt: ["Most in doubt", (c) => -c.counts.in_doubt],
+  name: ["Name", (c) => (c.name || c.campaign_id).toLowerCase(), "name"],
+  audience: ["Largest audience", (c) => -c.counts.requested, "requested"],
+  delivered: ["Lowest delivery", (c) => ratio(c.counts.delivered, c.counts.requested) ?? 2, "delivery"],
+  failed: ["Most failed", (c) => -(ratio(inGroup(c.counts, "failed"), c.counts.requested) ?? -1), "failed"],
+  in_doubt: ["Most in doubt", (c) => -c.counts.in_doubt, "in_doubt"],
   state: ["State", (c) => ORDER_OF_STATES.indexOf(c.state)],
 };
 const ORDER_OF_STATES = ["halted", "paused", "running", "scheduled", "finished", "closed", "cancelled"];
 const remembered = { search: "", sort: "newest", shown: SHOWN, chosen: new Set() };
 
 export function listView(session) {
-  const known = new Map(); // id → campaign, in the order of the server: newest first
+  const known = new Map(); // id → campaign: the newest as the server has them, then what was asked for besides
   let cursor = null;
   const parts = build();
   const account = accountBanner(session);
@@ -50,6 +55,7 @@ export function listView(session) {
     parts.table.hidden = !found.length;
     parts.nothing.hidden = known.size > 0;
     parts.unfound.hidden = found.length > 0 || known.size === 0;
+    parts.downloads.node.hidden = known.size === 0;
     parts.loading.hidden = true;
     const now = [...known.values()].map((c) => c.state).join();
     if (now !== states) account.refresh();
@@ -75,10 +81,26 @@ export function listView(session) {
     }
   }
 
-  parts.onSearch = () => { remembered.shown = SHOWN; render(); announce(parts.count.textContent); };
+  // Of many campaigns only the newest are here: what fits the search, or leads in the order, is asked for.
+  let waiting = null;
+  async function besides() {
+    const query = wanted();
+    if (cursor === null || query === null) return;
+    try {
+      take((await get(`/v1/campaigns?${query}`)).items, { first: false });
+    } catch { /* the list shows what it has, and the badge how the line is */ }
+  }
+
+  parts.onSearch = () => {
+    remembered.shown = SHOWN;
+    render();
+    announce(parts.count.textContent);
+    clearTimeout(waiting);
+    waiting = setTimeout(besides, SETTLED);
+  };
   parts.older.addEventListener("click", older);
   parts.more.addEventListener("click", () => { remembered.shown += SHOWN; render(); });
-  get("/v1/campaigns?limit=200").then((page) => { cursor = page.next_cursor; take(page.items, { first: true }); }, () => {});
+  get(`/v1/campaigns?limit=${FIRST}`).then((page) => { cursor = page.next_cursor; take(page.items, { first: true }); return besides(); }, () => {});
   return {
     node: parts.node,
     title: "Campaigns",
@@ -90,8 +112,19 @@ export function listView(session) {
   };
 }
 
+/** What the server is asked for besides the newest; null: nothing. */
+function wanted() {
+  const words = remembered.search.toLowerCase().split(/\s+/).filter(Boolean);
+  const states = words.filter((word) => ORDER_OF_STATES.includes(word));
+  const text = words.filter((word) => !states.includes(word)).reduce((longest, word) => (word.length > longest.length ? word : longest), "");
+  const sort = SORTS[remembered.sort][2];
+  if (!words.length && !sort) return null;
+  const named = { ...(sort ? { sort } : {}), ...(text ? { q: text.slice(0, LONGEST) } : {}), ...(states.length === 1 ? { state: states[0] } : {}) };
+  return new URLSearchParams({ limit: FIRST, ...named });
+}
+
 function counted(found, all, older) {
-  const loaded = older ? ` of the newest ${count(all)}` : found < all ? ` of ${count(all)}` : "";
+  const loaded = older ? ` of ${count(all)} loaded` : found < all ? ` of ${count(all)}` : "";
   return `${count(found)}${loaded} ${all === 1 && !older ? "campaign" : "campaigns"}`;
 }
 
@@ -128,11 +161,12 @@ function build() {
     h("p", {}, "The first messages register a campaign. From a terminal:"),
     h("pre", {}, "sendledger send spring --sender 60856 --text 'Hello' --recipients people.csv"));
   parts.unfound = h("p", { class: "empty", hidden: true }, "No campaign fits the search.");
+  parts.downloads = downloads("/v1/export/campaigns", "the numbers of all campaigns");
   parts.more = h("button", { type: "button", hidden: true }, "Show more");
   parts.older = h("button", { type: "button", hidden: true }, "Load older campaigns");
   parts.node = h("section", { class: "stack" },
     h("div", { class: "head" }, h("h1", {}, "Campaigns"), parts.count, h("span", { class: "spring" }), compare),
-    h("div", { class: "tools" }, search, sort),
+    h("div", { class: "tools" }, search, sort, h("span", { class: "spring" }), parts.downloads.node),
     legend(),
     h("div", { class: "card flush" }, parts.loading, parts.table, parts.nothing, parts.unfound),
     h("div", { class: "tools" }, parts.more, parts.older));

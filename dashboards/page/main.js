@@ -86,9 +86,9 @@ async function start() {
 }
 
 window.addEventListener("hashchange", route);
-window.addEventListener("signed-out", () => {
+window.addEventListener("signed-out", (event) => {
   forgetSession();
   if (view?.title === "Sign in") return; // several requests may hear it at once
-  askForToken(session === null ? "" : "You are signed out.");
+  askForToken(event.detail || (session === null ? "" : "You are signed out."));
 });
 start();

@@ -38,7 +38,7 @@ const TEXTS = {
     button: "Pause the campaign",
     will: ({ counts }) => [
       `${waits(counts.queued)} to be sent and will stay queued, as long as the pause lasts or until they expire.`,
-      `${flies(counts.attempting)} just now: each ends, and what it carries is sent.`,
+      counts.attempting ? `${flies(counts.attempting)} just now: each ends, and what it carries is sent.` : "No call is in flight just now.",
       "No call starts later than a second after the order stands.",
       "Postbacks are taken and counted as before. Resume goes on where it stopped, and repeats nothing.",
     ],
@@ -58,7 +58,7 @@ const TEXTS = {
     sure: "I know that this is final",
     will: ({ counts }) => [
       `${waits(counts.queued)} and will never be sent.`,
-      `${flies(counts.attempting)} just now: what the provider has got of them cannot be taken back.`,
+      counts.attempting ? `${flies(counts.attempting)} just now: what the provider has got of them cannot be taken back.` : "No call is in flight just now.",
       "What was sent before stays as it is; its receipts are still counted.",
       "Cancel is final: a cancelled campaign can neither be resumed nor take new messages.",
     ],

@@ -4,6 +4,7 @@ import { campaignPath, get } from "./api.js";
 import { bucketChip } from "./badge.js";
 import { ORDER } from "./buckets.js";
 import { announce, h, setText } from "./dom.js";
+import { downloads } from "./downloads.js";
 import { count, moment } from "./format.js";
 import { term } from "./glossary.js";
 import { openMessage } from "./message.js";
@@ -18,17 +19,19 @@ export function recipients(id) {
   const previous = h("button", { type: "button", disabled: true }, "Previous");
   const next = h("button", { type: "button", disabled: true, id: "recipients-next" }, "Next");
   const where = h("span", { class: "muted", role: "status" });
+  const files = downloads(`${campaignPath(id)}/export`, "these messages");
   const body = h("tbody");
   const said = h("p", { class: "empty-line" }, "Loading …");
   const table = h("table", { class: "recipients", id: "recipients", hidden: true }, h("caption", { class: "unseen" }, "Recipients"),
     h("thead", {}, h("tr", {}, ["Number", "Bucket", "Why", "Attempts", "Requested", "Last change", ""].map((text, place) => h("th", { scope: "col", class: place === 3 ? "number" : "" }, text || h("span", { class: "unseen" }, "Timeline"))))), body);
-  const node = section("Recipients", h("p", { class: "muted" }, "Numbers are masked to their last three digits. The list shows one moment; it does not move by itself."),
+  const node = section("Recipients", h("p", { class: "muted" }, "Numbers are masked to their last three digits. The list shows one moment; it does not move by itself. ", files.node),
     h("div", { class: "tools" }, h("label", { for: "recipient-bucket" }, "Bucket"), filter, again, h("span", { class: "spring" }), where, previous, next), said, h("div", { class: "scroll-x" }, table));
   let cursors = [null]; // of the pages up to this one
   let following = null;
 
   async function read() {
     const bucket = filter.value;
+    files.show(bucket ? { bucket } : {});
     const cursor = cursors.at(-1);
     const query = new URLSearchParams({ limit: SIZE, ...(bucket ? { bucket } : {}), ...(cursor ? { cursor } : {}) });
     node.setAttribute("aria-busy", "true");

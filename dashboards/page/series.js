@@ -165,6 +165,9 @@ function colour(name) {
   return found;
 }
 
+// Between two ticks, in seconds: never less than a label can tell.
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
+
 function options(name, width) {
   const ink = colour("--muted");
   const line = colour("--line");
@@ -174,10 +177,11 @@ function options(name, width) {
     width,
     height: HEIGHT,
     legend: { live: true },
+    padding: [null, 32, null, null], // the last time is not cut off
     cursor: { drag: { x: false, y: false }, points: { size: 7 } },
     scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.08)] } },
     axes: [
-      { ...axis, values: [
+      { ...axis, incrs: STEPS, space: 80, values: [
         [3600 * 24, "{D} {MMM}", null, null, null, null, null, null, 1],
         [3600, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
         [60, "{HH}:{mm}", null, null, null, null, null, null, 1],

@@ -11,7 +11,7 @@ export function signInView(onDone, message) {
     h("h1", {}, "Sign in"),
     h("label", { for: "token" }, "API token"),
     token,
-    h("p", { class: "muted", id: "token-how" }, "A terminal on the machine where Sendledger runs prints one: ", h("code", {}, "sendledger page"), ". The page keeps it for no longer than this form: the browser gets a cookie that ends after 12 hours."),
+    h("p", { class: "muted", id: "token-how" }, "Sendledger printed one when it was started for the first time. In a terminal on its machine, ", h("code", {}, "sendledger token admin"), " makes another; ", h("code", {}, "sendledger token read"), " one that can only look. The page keeps it for no longer than this form: the browser gets a cookie that ends after 12 hours."),
     said, button);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -48,11 +48,13 @@ export function topBar(header, live) {
   });
   out.addEventListener("click", async () => {
     live.open(null);
+    let said = "";
     try {
       await signOut();
-    } finally {
-      window.dispatchEvent(new CustomEvent("signed-out"));
+    } catch (error) {
+      if (error.status !== 401) said = `Perhaps not signed out everywhere: ${error.message}.`;
     }
+    window.dispatchEvent(new CustomEvent("signed-out", { detail: said }));
   });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => window.dispatchEvent(new CustomEvent("theme")));
   header.replaceChildren(h("a", { class: "brand", href: "#/" }, h("img", { src: "page/icon.svg", alt: "", width: 22, height: 22 }), "Sendledger"),

@@ -35,6 +35,7 @@ SELECT
     JSONExtract(record, 'error_code', 'Nullable(String)') AS `error_code`,
     JSONExtract(record, 'doubt_reason', 'Nullable(String)') AS `doubt_reason`,
     parseDateTime64BestEffortOrNull(JSONExtractString(record, 'doubt_since'), 6, 'UTC') AS `doubt_since`,
+    parseDateTime64BestEffortOrNull(JSONExtractString(record, 'open_since'), 6, 'UTC') AS `open_since`,
     JSONExtract(record, 'tracking_id', 'Nullable(String)') AS `tracking_id`,
     JSONExtract(record, 'history_id', 'Nullable(String)') AS `history_id`,
     JSONExtract(record, 'operator_id', 'Nullable(String)') AS `operator_id`,

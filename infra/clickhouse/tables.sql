@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS sendledger.messages
     `error_code` LowCardinality(Nullable(String)) COMMENT 'The provider''s ERRORCODE of a rejected message',
     `doubt_reason` LowCardinality(Nullable(String)) COMMENT 'Why it is in doubt: timeout, reset, http_5xx, unreadable, crash',
     `doubt_since` Nullable(DateTime64(6, 'UTC')) COMMENT 'Since when it is in doubt',
+    `open_since` Nullable(DateTime64(6, 'UTC')) COMMENT 'Of accepted or sent: when its call began; it waits for a receipt',
     `tracking_id` Nullable(String) COMMENT 'The provider''s TRACKINGID',
     `history_id` Nullable(String) COMMENT 'The provider''s HISTORYID, of the first postback that names one',
     `operator_id` LowCardinality(Nullable(String)) COMMENT 'The carrier, as the first postback names it, else as the request did',
@@ -71,5 +72,13 @@ ENGINE = ReplacingMergeTree(rank)
 ORDER BY campaign_id
 COMMENT 'One campaign in numbers, each message counted in exactly one bucket.';
 
-CREATE VIEW IF NOT EXISTS sendledger.current_messages AS SELECT * FROM sendledger.messages FINAL;
-CREATE VIEW IF NOT EXISTS sendledger.current_campaigns AS SELECT * FROM sendledger.campaigns FINAL;
+-- What depends on when it is read: a message is unknown from the first full hour that begins 72 hours after its own.
+CREATE VIEW IF NOT EXISTS sendledger.current_messages AS
+SELECT *, ifNull(toStartOfHour(open_since) + INTERVAL 73 HOUR <= now('UTC'), false) AS unknown
+FROM sendledger.messages FINAL;
+
+CREATE VIEW IF NOT EXISTS sendledger.current_campaigns AS
+SELECT c.*, toUInt64(m.unknown) AS unknown
+FROM (SELECT * FROM sendledger.campaigns FINAL) AS c
+LEFT JOIN (SELECT campaign_id, countIf(unknown) AS unknown FROM sendledger.current_messages GROUP BY campaign_id) AS m
+    ON m.campaign_id = c.campaign_id;

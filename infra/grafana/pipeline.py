@@ -79,6 +79,13 @@ _LOG = (
         (("{{topic}}", "sum by (topic) (sendledger_sender_journal_lag_records{WHERE})"),),
     ),
     Panel(
+        "Age of the senders' journal",
+        "How old the oldest attempt, response or decision is that a sender has not read yet. 0: it has read all.",
+        "s",
+        (("{{topic}}", "max by (topic) (sendledger_sender_journal_lag_seconds{WHERE})"),),
+        ((60, "red"),),
+    ),
+    Panel(
         "Cursor and end",
         "Records a second that are done, beside those that come. Two lines that part mean a worker that is too slow.",
         "cps",

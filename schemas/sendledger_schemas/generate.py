@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from sendledger_schemas.envelope import Event
 from sendledger_schemas.fields import EventData, JsonObject
 from sendledger_schemas.registry import MODELS
-from sendledger_schemas.states import CampaignPartial, CampaignState, MessageState
+from sendledger_schemas.states import CampaignPartial, CampaignState, EndedSession, MessageState
 from sendledger_schemas.tables import TABLES, columns
 from sendledger_schemas.topics import TOPICS, Topic
 
@@ -31,6 +31,7 @@ RECORDS: dict[str, type[EventData]] = {
     "sms.message-state.v1": MessageState,
     "sms.campaign-partials.v1": CampaignPartial,
     "sms.campaign-state.v1": CampaignState,
+    "sms.sessions.v1": EndedSession,
 }
 
 

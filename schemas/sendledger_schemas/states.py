@@ -25,7 +25,7 @@ Bucket = Literal[
 
 BUCKETS: tuple[Bucket, ...] = Bucket.__args__  # type: ignore[attr-defined]  # typing keeps a Literal's values there
 
-FOLD_VERSION = 4
+FOLD_VERSION = 5
 """Of store, partials and message states: code with another one folds the log anew."""
 
 
@@ -59,6 +59,7 @@ class MessageState(EventData):
     """`sms.message-state.v1`: one message as its facts up to `to` say (`to`: topic → last offset, −1 = none).
 
     Settled as the policy `first-final` says; `otherwise`: by name, the policies that say something else.
+    `open_since`: of one that waits for its final receipt (accepted, sent) when the call began from which that counts.
     """
 
     message_id: str
@@ -85,7 +86,18 @@ class MessageState(EventData):
     to: dict[str, int]
     version: int
     fold_version: int
+    open_since: Instant | None = None
     otherwise: dict[str, Otherwise] | None = None
+
+
+class EndedSession(EventData):
+    """`sms.sessions.v1`: a session of the live page that was signed out. Its cookie is over at `ends` anyway.
+
+    `session`: a hash of the part of the cookie that names it; `ends`: seconds since 1970.
+    """
+
+    session: str
+    ends: int
 
 
 class CampaignPartial(EventData):

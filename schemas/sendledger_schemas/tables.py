@@ -21,6 +21,9 @@ Kind = Literal["text", "boolean", "integer", "number", "instant", "date", "json"
 End = Literal["accepted", "rejected", "throttled", "not_sent", "unanswered"]
 
 
+_AT_READING = "at_reading"  # of a field: it depends on when it is read
+
+
 def _count(what: str) -> Any:
     return Field(ge=0, description=f"Messages {what}")
 
@@ -38,6 +41,11 @@ class MessageRow(EventData):
     error_code: str | None = Field(description="The provider's ERRORCODE of a rejected message")
     doubt_reason: str | None = Field(description="Why it is in doubt: timeout, reset, http_5xx, unreadable, crash")
     doubt_since: Instant | None = Field(description="Since when it is in doubt")
+    open_since: Instant | None = Field(description="Of accepted or sent: when its call began; it waits for a receipt")
+    unknown: bool = Field(
+        description="Whether no final receipt came within 72 h, counted in whole hours; at the moment of reading",
+        json_schema_extra={_AT_READING: True},
+    )
     tracking_id: str | None = Field(description="The provider's TRACKINGID")
     history_id: str | None = Field(description="The provider's HISTORYID, of the first postback that names one")
     operator_id: str | None = Field(description="The carrier, as the first postback names it, else as the request did")
@@ -70,6 +78,11 @@ class CampaignRow(EventData):
     sent: int = _count("that the carrier has, without a final receipt yet")
     delivered: int = _count("that are on the handset, by their receipt")
     undelivered: int = _count("that never will be, by their receipt")
+    unknown: int = Field(
+        ge=0,
+        description="Messages accepted or sent without a final receipt within 72 h; at the moment of reading",
+        json_schema_extra={_AT_READING: True},
+    )
     accepted_ever: int = _count("that the provider ever accepted, whatever came then")
     carrier: int = _count("of which a sent or a final receipt was ever seen: the denominator of delivery")
     receipt: int = _count("with a final receipt")
@@ -154,12 +167,16 @@ TABLES: dict[str, type[EventData]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, what it holds, whether it may be empty, and what it means."""
+    """One column: its name, what it holds, whether it may be empty, and what it means.
+
+    `at_reading`: it depends on when it is read, so no table that is kept can hold it; a view can.
+    """
 
     name: str
     kind: Kind
     optional: bool
     description: str
+    at_reading: bool = False
 
 
 _FORMATS: dict[str, Kind] = {"date-time": "instant", "date": "date"}
@@ -178,7 +195,13 @@ def columns(table: str) -> tuple[Column, ...]:
     return tuple(_column(name, field) for name, field in fields.items())
 
 
+def kept_columns(table: str) -> tuple[Column, ...]:
+    """Those of them that a table can hold which is read later."""
+    return tuple(column for column in columns(table) if not column.at_reading)
+
+
 def _column(name: str, field: dict[str, Any]) -> Column:
     given = [each for each in field.get("anyOf", [field]) if each.get("type") != "null"]
     kind = _FORMATS.get(given[0].get("format", "")) or _TYPES[given[0]["type"]]
-    return Column(name, kind, len(given) < len(field.get("anyOf", given)), field["description"])
+    optional = len(given) < len(field.get("anyOf", given))
+    return Column(name, kind, optional, field["description"], field.get(_AT_READING, False))

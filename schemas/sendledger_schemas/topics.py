@@ -33,9 +33,10 @@ RECEIVERS = "sms.receivers.v1"
 MESSAGE_STATE = "sms.message-state.v1"
 CAMPAIGN_PARTIALS = "sms.campaign-partials.v1"
 CAMPAIGN_STATE = "sms.campaign-state.v1"
+SESSIONS = "sms.sessions.v1"
 
 Cleanup = Literal["delete", "compact"]
-Retention = Literal["long", "short", "unlimited"]
+Retention = Literal["long", "short", "unlimited", "day"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ _ALL = (
     Topic(MESSAGE_STATE, "message_id", "compact", "unlimited", ("fold",)),
     Topic(CAMPAIGN_PARTIALS, "campaign_id/partition/slot", "compact", "unlimited", ("fold",)),
     Topic(CAMPAIGN_STATE, "campaign_id", "compact", "unlimited", ("merge",)),
+    Topic(SESSIONS, "session", "delete", "day", ("api",), keyed=False),
 )
 
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in _ALL}

@@ -145,6 +145,7 @@ class Settings(_Given):
     receiver_proxies: Networks = ()  # whose X-Forwarded-For is believed
     receiver_name: str = Field(default_factory=socket.gethostname)
     metrics_port: Annotated[int, Field(ge=1, le=65531)] = 9464  # sender; receiver, fold, merge, api: the next four
+    sink_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9469  # of a sink that follows the topics; 0 = none
     metrics_campaigns: Annotated[int, Field(ge=0, le=1_000)] = 50  # the newest that are not over have a label
     public_url: Url | None = None  # how the provider reaches the receiver; for `postback-url`
 

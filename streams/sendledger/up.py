@@ -4,6 +4,7 @@ Start                                     Why in this place
  1. the lock on the data directory        a second instance would fight for broker, stores and ports
  2. the broker (unless one is given)      everything else talks only through it
  3. topics and system record              no role may start on a log of another shape or with another pepper
+    the API's first token                 the API does not start without one, and it is told only once it can be used
  4. merge, fold                           they tail the log; who asks for numbers early gets them early
  5. receiver                              it listens before the first call that could make the provider answer it
  6. sender                                only now may a call go out
@@ -27,12 +28,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 
 from sendledger.config import Settings
 from sendledger.edges import kafka, system_record, topics
 from sendledger.edges.embedded_kafka import EmbeddedKafka
 from sendledger.edges.running import announce, only_instance, withdraw
-from sendledger.edges.secrets_file import with_kept_secrets
+from sendledger.edges.secrets_file import first_token, with_kept_secrets
 from sendledger.edges.supervisor import Program, Supervisor
 from sendledger.wiring import ROLES, Role
 
@@ -49,11 +51,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Instance:
-    """A running instance. `settings` are complete: the broker and the secrets are filled in."""
+    """A running instance. `settings` are complete: the broker and the secrets are filled in.
+
+    `token`: the admin token that this start made, to be told this once; None where there was a token already.
+    """
 
     settings: Settings
     supervisor: Supervisor
     roles: tuple[Role, ...]
+    token: SecretStr | None = None
 
     def readiness(self) -> dict[str, str]:
         """Role → the address that tells whether it is ready."""
@@ -134,7 +140,8 @@ async def running(
         stack.push_async_callback(supervisor.stop_all, STOP_ORDER)
         if broker is not None:
             supervisor.depend_on("kafka", broker.ended())
-        instance = Instance(complete, supervisor, tuple(role for role in START_ORDER if role in roles))
+        ordered = tuple(role for role in START_ORDER if role in roles)
+        instance = Instance(complete, supervisor, ordered, first_token(complete))
         tell(f"starting {', '.join(instance.roles)}")
         for role in instance.roles:
             await supervisor.start(_program(role, instance, around))

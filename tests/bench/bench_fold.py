@@ -19,12 +19,13 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from sendledger.agents.driver import BatchApp
-from sendledger.agents.fold import COLLECT_AFTER, Fold
+from sendledger.agents.fold import COLLECT_AFTER, GROUP, Fold
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.config import KafkaSettings, Settings
 from sendledger.edges.embedded_kafka import EmbeddedKafka
 from sendledger.edges.kafka import connection, producer
 from sendledger.edges.memory import spare_memory
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.topic_ids import topic_ids
 from sendledger.edges.topics import create
@@ -48,7 +49,8 @@ async def measure(settings: Settings, directory: Path, events: int) -> tuple[flo
     stop, link = asyncio.Event(), connection(settings.kafka)
     ids_of = await topic_ids(link, FOLD_SOURCES)
     async with producer(settings.kafka, max_batch_size=MAX_BATCH_BYTES) as out:
-        metrics = FoldMetrics(CollectorRegistry())
+        registry = CollectorRegistry()
+        metrics = FoldMetrics(registry, PositionMetrics(registry, GROUP))
         count = settings.partitions
         owner = Fold(directory / "fold", out, metrics, slot=0, partitions=count, ids=ids_of, connection=link)
         app = BatchApp(link, "bench-fold", FOLD_SOURCES, owner, packed=True)

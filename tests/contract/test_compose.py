@@ -23,7 +23,8 @@ def settings_of(service: str, directory: Path, provider: str) -> Any:
         if name.endswith("_FILE"):
             assert Path(path).name in SERVICES[service]["secrets"]
             secret = directory / Path(path).name
-            secret.write_text("0123456789abcdef0123456789abcdef")
+            scope = "admin:" if name == "SENDLEDGER_API_TOKENS_FILE" else ""
+            secret.write_text(f"{scope}0123456789abcdef0123456789abcdef")
             given[name] = str(secret)
     return load(given, env_file=None)
 
@@ -34,6 +35,7 @@ def test_the_program_takes_its_settings(tmp_path: Path) -> None:
     assert settings == settings_of("topics", tmp_path, "https://provider.invalid/")
     assert [line for line in settings.warnings if "no such setting" in line] == []
     assert settings.replication_factor == 1
+    settings.require("recipient_pepper", "postback_tokens", "api_tokens")  # else receiver and API do not start
     assert settings_of("sendledger", tmp_path, "").provider_url is None
     ports = {line.rpartition(":")[2] for line in SERVICES["sendledger"]["ports"]}
     assert ports == {str(settings.api_port), str(settings.receiver_port), "9090"}

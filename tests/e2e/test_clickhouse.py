@@ -12,7 +12,9 @@ import os
 import random
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from sendledger.domain.column_types import CLICKHOUSE
 from sendledger.domain.rows import campaign_row, message_row
 from sendledger_schemas.fields import EventData
 from sendledger_schemas.states import CampaignState, MessageState, rank
-from sendledger_schemas.tables import columns
+from sendledger_schemas.tables import columns, kept_columns
 from tests.support.states import NOW, campaign_state, message_state
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +78,7 @@ def test_the_tables_are_what_the_topics_say() -> None:
     """Records in any order, older ones last, some twice: each row is that of the greatest rank, column by column."""
     seed = random.randrange(10**6)
     print("seed", seed)  # noqa: T201 — so that it can be run again
-    draw = random.Random(seed)
+    draw, moment = random.Random(seed), datetime.now(UTC).replace(minute=30)
     messages: list[MessageState] = [
         message_state(
             f"m{draw.randrange(60):02d}",
@@ -87,13 +89,16 @@ def test_the_tables_are_what_the_topics_say() -> None:
             detail=draw.choice((None, 'it\'s "=1"', "żółć")),
             operator_id=draw.choice((None, "")),
             sent_at=draw.choice((None, NOW.replace(microsecond=123456))),
+            open_since=draw.choice((None, moment - timedelta(hours=draw.randrange(60, 90)))),
         )
         for _ in range(400)
     ]
     counters = {"requested": 5, "b:delivered": 3, "b:rejected": 2, "accepted_ever": 3, "carrier": 3, "repeat": 4}
     campaigns: list[CampaignState] = [
         campaign_state(
-            f"c{draw.randrange(9)}", counters={**counters, "late": version} if version > 2 else {}, version=version
+            draw.choice(("spring", "2027", "c1", "c2", "c3")),
+            counters={**counters, "late": version} if version > 2 else {},
+            version=version,
         )
         for version in draw.choices(range(1, 6), k=40)
     ]
@@ -119,12 +124,19 @@ def test_the_tables_are_what_the_topics_say() -> None:
         "SELECT table, name, type, comment FROM system.columns WHERE database = 'sendledger' ORDER BY table, position",
     )
     told_messages, told_campaigns, described = said[-3:]
-    assert told_messages == [as_told(message_row(state), "messages") for state in newest(messages, "message_id")]
-    assert told_campaigns == [as_told(campaign_row(state), "campaigns") for state in newest(campaigns, "campaign_id")]
+    rows = [message_row(state, now=datetime.now(UTC)) for state in newest(messages, "message_id")]
+    assert told_messages == [as_told(row, "messages") for row in rows]
+    unknown = Counter(row["campaign_id"] for row in rows if row["unknown"])
+    assert told_campaigns == [
+        {**as_told(campaign_row(state), "campaigns"), "unknown": unknown[state.campaign_id]}
+        for state in newest(campaigns, "campaign_id")
+    ]
     for table in ("messages", "campaigns"):
         there = [each for each in described if each["table"] == table and each["name"] != "rank"]
-        assert [(each["name"], each["comment"]) for each in there] == [(c.name, c.description) for c in columns(table)]
-        for each, column in zip(there, columns(table), strict=True):
+        assert [(each["name"], each["comment"]) for each in there] == [
+            (c.name, c.description) for c in kept_columns(table)
+        ]
+        for each, column in zip(there, kept_columns(table), strict=True):
             plain = re.sub(r"LowCardinality\((.*)\)", r"\1", each["type"])
             kind = CLICKHOUSE[column.kind]
             assert plain == (f"Nullable({kind})" if column.optional else kind)

@@ -51,10 +51,9 @@ def ports_of(settings: Settings) -> dict[int, int]:
 async def sent(there: Stage, story: Scenario) -> None:
     """Hand in all campaigns and wait until everything is settled and folded; one postback is rubbish."""
     settings = there.settings
-    token = settings.api_tokens[0].token.get_secret_value()
     postbacks = f"http://{settings.receiver_host}:{settings.receiver_port}/postbacks/"
     async with (
-        client(api=f"http://{settings.host}:{settings.api_port}", token=token, simulator=there.simulator) as api,
+        client(api=f"http://{settings.host}:{settings.api_port}", token=there.token, simulator=there.simulator) as api,
         lag_of(settings) as lag,
         aiohttp.ClientSession(trust_env=False) as session,
     ):

@@ -5,6 +5,9 @@ import os
 import re
 from pathlib import Path
 
+from sendledger.edges.api.auth import Tokens
+from sendledger.edges.token_file import TokenFile
+from tests.support.canaries import Found, files
 from tests.support.instance import sendledger
 from tests.support.processes import processes_about, until
 
@@ -24,11 +27,11 @@ async def test_a_demo_agrees_with_the_providers_ledger(tmp_path: Path) -> None:
     surroundings = {**os.environ, **HOSTILE_SURROUNDINGS}
     ended = await sendledger(*arguments, env=surroundings, directory=tmp_path, timeout=TIMEOUT)
     assert ended.code == 0, ended.out[-3000:] + ended.err[-3000:]
-    assert re.search(
-        r"Watch it live:  http://127\.0\.0\.1:\d+/\n  its token:    SENDLEDGER_DATA_DIR=\S+ \S+ page\n", ended.out
-    )
-    token = json.loads((tmp_path / "kept" / "data" / "secrets.json").read_text())["api_token"]
-    assert token not in ended.out + ended.err
+    shown = re.findall(r"Watch it live:  http://127\.0\.0\.1:\d+/\n  its token:    (\S+)\n", ended.out)
+    caller = Tokens([], TokenFile(tmp_path / "kept" / "data")).caller(shown[0])
+    assert caller is not None
+    assert caller.scope == "admin"
+    assert Found(files(tmp_path / "kept")).places_of(shown[0]) == set()
     document = json.loads((tmp_path / "out.json").read_text())
     assert document["agrees"] is True
     assert sum(campaign["ours"]["requested"] for campaign in document["campaigns"].values()) == 300

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from sendledger.edges.running import find
+from tests.support.canaries import Found, files
 from tests.support.instance import Api, Program, environment, running, sendledger
 from tests.support.processes import alive, descendants, processes_about, until
 
 PEOPLE = "to,text\n15551230001,Hello Ann\n15551230002,\nnobody,\n+1 555 123 0003,\n15551230001,\n"
+READABLE = "a-token-of-an-installation-from-before"
 SEND = ("send", "spring", "--sender", "60856", "--text", "Hello", "--recipients", "people.csv")
 
 
@@ -91,9 +94,8 @@ async def test_up_without_a_provider_does_all_but_send(tmp_path: Path) -> None:
         await until(lambda: "Sending is off" in program.out, "it says so")
         assert f"live page            http://127.0.0.1:{env['SENDLEDGER_API_PORT']}/" in program.out
         shown = await sendledger("page", env=env, directory=tmp_path)
-        assert shown.out.split()[0] == f"http://127.0.0.1:{env['SENDLEDGER_API_PORT']}/"
-        assert api.token in shown.out
-        assert api.token not in program.out + program.err
+        assert shown.out == f"http://127.0.0.1:{env['SENDLEDGER_API_PORT']}/\n"
+        assert "sendledger token admin" in shown.err
         (tmp_path / "people.csv").write_text("to\n15551230001\n")
         ended = await sendledger(*SEND, env=env, directory=tmp_path)
         assert ended.code == 0, ended
@@ -101,9 +103,19 @@ async def test_up_without_a_provider_does_all_but_send(tmp_path: Path) -> None:
 
 
 async def test_up_starts_and_stops_cleanly_and_only_once(tmp_path: Path) -> None:
-    """A second instance is refused by name, SIGTERM ends everything, and a second start finds its data."""
-    for _ in range(2):
+    """A second instance is refused by name, SIGTERM ends everything, and a second start finds its data.
+
+    The first start tells an admin token that opens then and later, and that stands in no file and no log. One that an
+    older installation kept readable opens from then on, and stands nowhere either.
+    """
+    tokens: list[str] = []
+    kept = tmp_path / "data" / "secrets.json"
+    for start in range(2):
         async with instance(tmp_path) as (program, env, _api):
+            tokens += re.findall(r"shown this once:\n  (\S+)\n", program.out)
+            assert (await Api(env, tokens[0]).get("/v1/session"))["scope"] == "admin"
+            if start:
+                assert (await Api(env, READABLE).get("/v1/session"))["scope"] == "admin"
             second = await sendledger("up", env=env, directory=tmp_path)
             assert second.code == 2
             assert str(program.process.pid) in second.err
@@ -116,6 +128,12 @@ async def test_up_starts_and_stops_cleanly_and_only_once(tmp_path: Path) -> None
             ended = await sendledger("status", env=env, directory=tmp_path)
             assert ended.code == 2
             assert "no Sendledger runs" in ended.err
+        for token in (tokens[0], READABLE):
+            assert Found(files(tmp_path / "data")).places_of(token) == set()
+            assert token not in program.err
+        assert program.out.count(tokens[0]) == (start == 0)
+        kept.write_text(json.dumps({**json.loads(kept.read_text()), "api_token": READABLE}))
+    assert len(tokens) == 1
 
 
 async def test_a_killed_up_leaves_nothing_behind(tmp_path: Path) -> None:

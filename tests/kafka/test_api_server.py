@@ -21,7 +21,7 @@ from sendledger.edges.logging import quieten_libraries
 from sendledger.edges.system_record import OtherSystemError
 from sendledger.life import Life
 from sendledger_schemas.topics import CAMPAIGN_STATE, SEND_REQUESTS, TOPICS
-from tests.support.api import ADMIN, NUMBER, READ, SEND, TEXT, TOKENS, records, running_api
+from tests.support.api import ADMIN, NUMBER, READ, SEND, TEXT, TOKENS, RunningApi, records, running_api
 from tests.support.kafka import PEPPER, eventually
 from tests.support.receiver import free_port
 from tests.support.states import campaign_state
@@ -153,3 +153,31 @@ async def test_ready_means_every_role_of_the_instance(shared_kafka: Settings, mo
         monkeypatch.setenv("SENDLEDGER_PARENT_ROLES", "sender,api,fold")
         answer = await api.get("/readyz", token=None)
         assert (answer.status, answer.json["waiting_for"]) == (503, ["sender", "fold"])
+
+
+async def test_signing_out_holds_in_every_process(shared_kafka: Settings) -> None:
+    """Whoever signs out of one API process is out of the others, and of one that starts later; others stay in."""
+
+    async def signed_in(api: RunningApi) -> str:
+        answer = await api.post("/v1/session", token=READ)
+        assert answer.status == 204
+        return answer.headers["set-cookie"].partition("=")[2].partition(";")[0]
+
+    async def status(api: RunningApi, cookie: str, method: str = "GET") -> int:
+        # the name has the port in it; behind one address all processes have the same
+        headers = {"Cookie": f"sendledger_{api.settings.api_port}={cookie}", "X-Sendledger": "1"}
+        return (await api.call(method, "/v1/session", token=None, headers=headers)).status
+
+    async with running_api(shared_kafka) as one, running_api(shared_kafka) as other:
+        leaving, staying = await signed_in(one), await signed_in(one)
+        assert [await status(other, each) for each in (leaving, staying)] == [200, 200]
+        assert await status(one, leaving, "DELETE") == 204
+
+        async def out() -> bool:
+            return await status(other, leaving) == 401
+
+        await eventually(out, what="the other process knows")
+        assert await status(one, leaving) == 401
+        async with running_api(shared_kafka) as later:
+            assert await status(later, leaving) == 401
+            assert [await status(api, staying) for api in (one, other, later)] == [200, 200, 200]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
 import structlog
+from aiokafka import TopicPartition
 from structlog.testing import capture_logs
 
 from sendledger.config import KafkaSettings, Settings
 from sendledger.edges import kafka as clients
 from sendledger.edges.kafka import MAX_RECORD_BYTES, consumer, out_of_reach, producer, wait_for_broker
-from sendledger_schemas.topics import CAMPAIGN_PARTIALS, RECEIVERS
-from tests.support.kafka import broker
+from sendledger.edges.log_reader import LogReader
+from sendledger_schemas.topics import CAMPAIGN_PARTIALS, RECEIVERS, SEND_ATTEMPTS
+from tests.support.kafka import broker, eventually
 from tests.support.receiver import free_port
 
 
@@ -43,6 +46,24 @@ async def test_writes_are_safe_unless_somebody_says_otherwise(shared_kafka: Sett
     ):
         assert (safe._txn_manager is not None, safe._sender._acks) == (True, -1)
         assert (un._txn_manager is None, un._sender._acks) == (True, 1)
+
+
+async def test_the_age_of_what_waits_is_that_of_the_record_at_the_cursor(shared_kafka: Settings) -> None:
+    """By the broker's time of the record; a cursor at the end has none; the same reader looks things up afterwards."""
+    before = time.time()
+    async with producer(shared_kafka.kafka) as writer:
+        old = await writer.send_and_wait(SEND_ATTEMPTS, b"old", partition=1)
+        await eventually(lambda: time.time() * 1000 > old.timestamp + 50, what="time passes")
+        new = await writer.send_and_wait(SEND_ATTEMPTS, b"new", partition=1)
+        await writer.send_and_wait(SEND_ATTEMPTS, b"other", partition=2)
+    async with consumer(shared_kafka.kafka, fetch_max_wait_ms=100) as started:
+        reader, place = LogReader(started), TopicPartition(SEND_ATTEMPTS, 1)
+        first, second = [(await reader.ages({place: at.offset}))[place] for at in (old, new)]
+        assert 0 <= second < first < time.time() - before + 1
+        both = await reader.ages({place: new.offset + 1, TopicPartition(SEND_ATTEMPTS, 2): 0})
+        assert list(both) == [TopicPartition(SEND_ATTEMPTS, 2)]
+        found = await reader.at(place, [old.offset, new.offset])
+        assert [found[at.offset].value for at in (old, new)] == [b"old", b"new"]
 
 
 async def test_a_broker_that_is_away_is_waited_for_and_told_about(

@@ -16,6 +16,7 @@ from sendledger.agents.fetched import Batch
 from sendledger.agents.transport import LogChangedError
 from sendledger.config import Settings
 from sendledger.edges.kafka import admin, connection, consumer
+from sendledger.edges.position_metrics import Seen
 from sendledger_schemas.topics import API_RESPONSES, CAMPAIGNS, SEND_REQUESTS
 from tests.support.driving import TOPICS, Notebook, numbered, reading
 from tests.support.folding import write
@@ -146,7 +147,7 @@ async def test_the_watchdog_ends_a_worker_that_reads_nothing(shared_kafka: Setti
     """Alive, assigned, something to read, and no step for longer than the patience."""
     owner = Notebook()
     owner.gate.clear()
-    seen: list[watchdog.Seen] = []
+    seen: list[Seen] = []
 
     async def stall() -> None:
         async with reading(shared_kafka, owner) as app:

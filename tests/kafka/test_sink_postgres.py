@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from sendledger.config import Settings
+from sendledger.domain.numbers import overdue
 from sendledger.edges.publisher import Outgoing
 from sendledger.edges.sinks.postgres import keep
 from sendledger.edges.sinks.sink import Sink, SinkError
@@ -26,6 +29,8 @@ from tests.support.instance import Program, environment, running, sendledger
 from tests.support.kafka import PEPPER, eventually, fresh_topics
 from tests.support.postgres import PASSWORD, Postgres, postgres
 from tests.support.processes import kill
+from tests.support.receiver import free_port
+from tests.support.sink import told_by
 from tests.support.states import NOW, campaign_state, message_state
 
 TOMBSTONE: Any = None
@@ -67,6 +72,8 @@ def a_history(records: int, seed: int, messages: int) -> list[Outgoing]:
         else:
             later = NOW + timedelta(seconds=version)
             over = {"detail": f"v{version}\0", "settled_at": later, "fold_version": draw.randrange(3, 5)}
+            if bucket in {"accepted", "sent"}:  # by the clock, as the database's own `now()` is
+                over["open_since"] = datetime.now(UTC) - timedelta(hours=draw.uniform(60, 90))
             made.append(message(message_state(name, f"c{number % 5}", version=version, bucket=bucket, **over)))
         if draw.random() < 0.02:
             made.append(campaign(campaign_state(f"c{number % 5}", version, version=version)))
@@ -100,15 +107,27 @@ async def agrees(settings: Settings, server: Postgres) -> None:
         settled = value["settled_at"] and datetime.fromisoformat(value["settled_at"])
         facts = (value["campaign_id"], value["bucket"], detail, settled, value["version"], value["fold_version"])
         assert there[name] == (*facts, "***888", "2026-11-22"), name
+    unknown = agrees_about_unknown(server, messages)
+    counted = server.ask("SELECT campaign_id, unknown FROM sendledger.current_campaigns")
+    assert dict(counted) == {name: unknown[name] for name in campaigns}
     numbers = server.ask("SELECT campaign_id, requested, version FROM sendledger.campaigns")
     assert {n[0]: n[1:] for n in numbers} == {
         name: (value["counters"]["requested"], value["version"]) for name, value in campaigns.items()
     }
 
 
+def agrees_about_unknown(server: Postgres, messages: dict[str, Any]) -> Counter[str]:
+    """The view says what the exports say, by the database's clock; unknown messages by campaign."""
+    rows = server.ask("SELECT message_id, unknown, now() FROM sendledger.current_messages")
+    since = {m: v["open_since"] and datetime.fromisoformat(v["open_since"]) for m, v in messages.items()}
+    assert {m: told for m, told, _ in rows} == {m: s is not None and overdue(s, rows[0][2]) for m, s in since.items()}
+    return Counter(messages[name]["campaign_id"] for name, told, _ in rows if told)
+
+
 def env_of(settings: Settings, server: Postgres, **over: str) -> dict[str, str]:
-    """The environment of a sink."""
-    given = environment(settings.data_dir / "cli", RECIPIENT_PEPPER=PEPPER, **{"POSTGRES_DSN": server.dsn, **over})
+    """The environment of a sink, which tells nobody of itself unless `over` says where."""
+    own = {"POSTGRES_DSN": server.dsn, "SINK_METRICS_PORT": "0", **over}
+    given = environment(settings.data_dir / "cli", RECIPIENT_PEPPER=PEPPER, **own)
     return {**given, "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers or ""}
 
 
@@ -119,9 +138,9 @@ async def once(settings: Settings, server: Postgres, dsn: str | None = None, pat
 
 
 @asynccontextmanager
-async def following(settings: Settings, server: Postgres, name: str) -> AsyncIterator[Program]:
-    """A sink that follows."""
-    env = env_of(settings, server)
+async def following(settings: Settings, server: Postgres, name: str, port: int = 0) -> AsyncIterator[Program]:
+    """A sink that follows, with its metrics at this port."""
+    env = env_of(settings, server, SINK_METRICS_PORT=str(port))
     async with running(name, "sink", "postgres", "--create", env=env, directory=settings.data_dir) as program:
         yield program
 
@@ -175,16 +194,36 @@ async def test_two_at_once_and_a_database_that_goes_away(shared_kafka: Settings,
     seed = random.randrange(10**6)
     print("seed", seed)  # noqa: T201 — so that it can be run again
     await write(shared_kafka, a_history(5_000, seed, 1_500))
-    async with following(shared_kafka, server, "one") as one, following(shared_kafka, server, "two") as two:
+    port = free_port()
+    async with (
+        following(shared_kafka, server, "one", port) as one,
+        following(shared_kafka, server, "two") as two,
+        told_by(port) as told,
+    ):
         for sink in (one, two):
             await eventually(partial(up_to_date, sink), what="it is up to date")
         await agrees(shared_kafka, server)
+        end = len(await read(shared_kafka, MESSAGE_STATE, CAMPAIGN_STATE))
+        await told.until(ready=1, cursor=end, lag=0, age=0, away=0)
+        taken = await sendledger(
+            *("sink", "postgres"),
+            env=env_of(shared_kafka, server, SINK_METRICS_PORT=str(port)),
+            directory=one.directory,
+        )
+        assert (taken.code, "SENDLEDGER_SINK_METRICS_PORT" in taken.err, taken.err.count("\n")) == (2, True, 1)
         server.stop()
         await write(shared_kafka, a_history(2_000, seed + 1, 1_500))
+        waits = len(await read(shared_kafka, MESSAGE_STATE, CAMPAIGN_STATE)) - end
+        await told.until(ready=0, cursor=end, lag=waits)
+        assert (await told.now())["away"] > 0
+        assert 0 < (await told.now())["age"] < 60
         server.start()
-        end = len(await read(shared_kafka, MESSAGE_STATE, CAMPAIGN_STATE))
-        await eventually(lambda: cursors(server) == end, what="the tables are at the topics' ends")
+        await eventually(lambda: cursors(server) == end + waits, what="the tables are at the topics' ends")
         await agrees(shared_kafka, server)
+        await told.until(ready=1, cursor=end + waits, lag=0, age=0)
+        seen = await told.now()
+        assert 0 < seen["rows"] <= end + waits
+        assert 0 <= time.time() - seen["written_at"] < 60
         assert [await sink.stop() for sink in (one, two)] == [0, 0]
         assert PASSWORD not in one.err + two.err
 

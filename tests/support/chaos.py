@@ -30,7 +30,9 @@ from tests.support.kafka import PEPPER, eventually
 
 ROOT = Path(__file__).parents[2]
 CAUGHT_UP_WITHIN = 60.0
-_CURSOR = re.compile(r'^sendledger_fold_cursor\{partition="(\d+)",topic="([^"]+)"\} (\S+)$', re.MULTILINE)
+_CURSOR = re.compile(
+    r'^sendledger_consumer_cursor_offset\{group="[^"]+",partition="(\d+)",topic="([^"]+)"\} (\S+)$', re.MULTILINE
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import aiohttp
 
 from sendledger.config import Settings
 from sendledger.demo.ports import free_run
+from sendledger.edges import token_file
 from tests.support.processes import until
 
 COMMAND = (sys.executable, "-m", "sendledger")
@@ -123,9 +124,10 @@ class Api:
 
     @property
     def token(self) -> str:
-        """The one that was given, or the admin token that the installation made."""
-        kept = self._data_dir / "secrets.json"
-        return self._token or str(json.loads(kept.read_text(encoding="utf-8"))["api_token"])
+        """The one that was given, or one made as `sendledger token admin` makes it."""
+        if self._token is None:
+            self._token = token_file.make(self._data_dir, "admin")
+        return self._token
 
     async def call(self, method: str, route: str, **options: Any) -> tuple[int, str]:
         """Status and body."""

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.agents.merge_metrics import MergeMetrics
-from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.agents.sender_metrics import SenderMetrics
 from sendledger.domain.merging import Merged
 from sendledger.edges.api.guard import Guard
 from sendledger.edges.api_metrics import tell_of_view
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger.edges.process_metrics import tell_of_process
 from sendledger.edges.receiver_metrics import ReceiverMetrics
+from sendledger.edges.sinks.metrics import SinkMetrics
 from sendledger.edges.verify.result import LastVerification, keep_result
 from sendledger.edges.view import View
 from sendledger.life import Life
@@ -34,7 +35,12 @@ def merged(counters: Mapping[str, int], series: Mapping[str, Mapping[str, int]] 
     return Merged(dict(counters), days, to={}, version=1, fold_version=1, archived=False)
 
 
-def registry_of(role: Role, data_dir: Path) -> CollectorRegistry:
+Teller = Role | Literal["sink"]
+"""Who has metrics: the roles, and `sink postgres`."""
+TELLERS: tuple[Teller, ...] = (*ROLES, "sink")
+
+
+def registry_of(role: Teller, data_dir: Path) -> CollectorRegistry:
     """What `/metrics` of the role shows. The merge knows one campaign; a verify has left its result in `data_dir`."""
     life = Life()
     tell_of_process(role, life)
@@ -42,24 +48,26 @@ def registry_of(role: Role, data_dir: Path) -> CollectorRegistry:
         case "sender":
             SenderMetrics(life.registry)
         case "fold":
-            FoldMetrics(life.registry)
+            FoldMetrics(life.registry, PositionMetrics(life.registry, "sendledger-fold"))
         case "merge":
             MergeMetrics(life.registry).campaigns.told("c1", merged(_QUEUED), 0)
         case "receiver":
             ReceiverMetrics(life.registry)
+        case "sink":
+            SinkMetrics(life.registry)
         case "api":
             Guard(cast("Any", None), life.registry)
             tell_of_view(life.registry, cast("View", SimpleNamespace(states={})), ())
             keep_result(data_dir, divergence=0, unproved=0, seconds=1.0)
             life.registry.register(LastVerification(data_dir))
-    if role in ("sender", "fold", "merge"):
+    if role in ("sender", "merge"):
         PositionMetrics(life.registry, f"sendledger-{role}")
     return life.registry
 
 
-def registries(data_dir: Path) -> dict[Role, CollectorRegistry]:
-    """Of all roles."""
-    return {role: registry_of(role, data_dir) for role in ROLES}
+def registries(data_dir: Path) -> dict[Teller, CollectorRegistry]:
+    """Of all."""
+    return {teller: registry_of(teller, data_dir) for teller in TELLERS}
 
 
 def labels_in(registry: CollectorRegistry) -> Iterator[tuple[str, str, str, frozenset[str]]]:

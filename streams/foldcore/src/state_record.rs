@@ -54,6 +54,9 @@ pub fn write(names: Names, facts: &Facts, request: &Request, to: &Offsets, origi
     offsets(to, &origin.topics, into);
     member("version", version_of(to), into);
     member("fold_version", origin.fold_version, into);
+    if matches!(bucket, Bucket::Accepted | Bucket::Sent) {
+        time("open_since", Some(outline.began), into);
+    }
     otherwise(facts, into);
     into.push(b'}');
 }

@@ -28,7 +28,6 @@ from sendledger.agents.decoding import Judge
 from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.fetched import Packed, how_many
 from sendledger.agents.fold_metrics import FoldMetrics
-from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.message import Offsets
@@ -37,6 +36,7 @@ from sendledger.edges.dead_letters import DeadLetter, as_record
 from sendledger.edges.fold_core import Changes, DamagedDocumentError, Origin, PartitionFold
 from sendledger.edges.kafka import connection, producer
 from sendledger.edges.memory import spare_memory
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger.edges.publisher import MAX_BATCH_BYTES, Outgoing, publish
 from sendledger.edges.state_store import Identity, Memory, StateStore, open_store, sole_user
 from sendledger.edges.topic_ids import topic_ids
@@ -228,7 +228,8 @@ async def serve(settings: Settings, life: Life) -> None:
     spare_memory(COLLECT_AFTER)
     link = connection(settings.kafka)
     ids = await topic_ids(link, FOLD_SOURCES)
-    metrics, positions = FoldMetrics(life.registry), PositionMetrics(life.registry, GROUP)
+    positions = PositionMetrics(life.registry, GROUP)
+    metrics = FoldMetrics(life.registry, positions)
     directory = settings.data_dir / f"fold-{settings.fold_slot}"
     with sole_user(directory):
         async with producer(settings.kafka, max_batch_size=MAX_BATCH_BYTES) as out:

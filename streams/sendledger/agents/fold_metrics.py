@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sendledger.edges.fold_core import Partial
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger_schemas.topics import FOLD_SOURCES
 
 
 class FoldMetrics:
-    """Counters and gauges of one fold process, by partition where it matters."""
+    """Counters and gauges of one fold process. `positions`: where each batch's cursor is told, too."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, positions: PositionMetrics) -> None:
+        self._positions = positions
         self.records = Counter("sendledger_fold_records", "Records folded", ["topic"], registry=registry)
         self.letters = Counter(
             "sendledger_fold_dead_letters", "Records nobody could read", ["topic"], registry=registry
@@ -24,7 +27,6 @@ class FoldMetrics:
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
             registry=registry,
         )
-        self.cursor = Gauge("sendledger_fold_cursor", "Next offset", ["topic", "partition"], registry=registry)
         self.remaining = Gauge(
             "sendledger_fold_replay_remaining_records",
             "Of the log that stood when the partitions were assigned: records still to be folded",
@@ -39,8 +41,7 @@ class FoldMetrics:
 
     def batch(self, partition: int, cursor: Mapping[str, int], partials: Iterable[Partial]) -> None:
         """A batch is on disk."""
-        for topic, offset in cursor.items():
-            self.cursor.labels(topic, str(partition)).set(offset)
+        self._positions.moved({TopicPartition(topic, partition): offset for topic, offset in cursor.items()})
         for partial in partials:
             if partial.imbalance is not None:
                 self._broken[partition, partial.campaign_id] = partial.imbalance
@@ -49,6 +50,5 @@ class FoldMetrics:
 
     def gone(self, partition: int, topics: Collection[str]) -> None:
         """The partition is somebody else's now."""
-        for topic in topics:
-            self.cursor.remove_by_labels({"topic": topic, "partition": str(partition)})
+        self._positions.gone([TopicPartition(topic, partition) for topic in topics])
         self._broken = {part: by for part, by in self._broken.items() if part[0] != partition}

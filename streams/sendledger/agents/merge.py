@@ -23,13 +23,13 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from sendledger.agents import asks
 from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.merge_metrics import MergeMetrics
-from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.merging import UNREADABLE, Merging, Orphans, decode_partial, fitting
 from sendledger.domain.partial import NO_CAMPAIGN, since_of
 from sendledger.edges.clocks import steady
 from sendledger.edges.kafka import connection, consumer, producer
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger.edges.tail import Tail
 from sendledger.edges.topic_ids import topic_ids
 from sendledger.life import Life

@@ -24,7 +24,6 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.lease import Lease
-from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.agents.sender_calls import Calls
 from sendledger.agents.sender_claims import Claims, Requests
 from sendledger.agents.sender_control import ControlLog
@@ -42,6 +41,7 @@ from sendledger.edges.clocks import BrokerClock
 from sendledger.edges.kafka import connection, consumer, producer
 from sendledger.edges.log_reader import LogReader
 from sendledger.edges.memory import spare_memory
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger.edges.provider import Provider
 from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.sender_store_opening import open_store, shared_cache

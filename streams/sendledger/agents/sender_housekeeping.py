@@ -14,9 +14,10 @@ from sendledger.agents.sender_claims import Claims
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_partition import JOURNAL, Partition
-from sendledger.agents.watchdog import Progress, StalledError, behind
+from sendledger.agents.watchdog import Progress, StalledError
 from sendledger.domain.sending import dead
 from sendledger.edges.clocks import steady
+from sendledger.edges.position_metrics import behind
 from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.ids import event_id
 from sendledger_schemas.responses import SendUnanswered
@@ -99,14 +100,16 @@ class Housekeeping:
         }
         try:
             ends = await self._kit.lookups.ends(cursors) if cursors else {}
+            late = behind(cursors, ends)
+            ages = await self._kit.lookups.ages(late) if late else {}
         except KafkaError as error:
             _log.warning("the ends of the journal cannot be asked for", error=type(error).__name__)
             self._progress.forget()
             return
-        late = behind(cursors, ends)
         for topic in JOURNAL:
             lag = sum(ends[place] - cursor for place, cursor in late.items() if place.topic == topic)
-            self._kit.metrics.journal.labels(topic).set(lag)
+            oldest = max((age for place, age in ages.items() if place.topic == topic), default=None if lag else 0.0)
+            self._kit.metrics.waits(topic, lag, oldest)
         if stuck := self._progress.look(self._looked_at, cursors, ends):
             raise StalledError(f"the journal was not read for {PATIENCE:.0f} s: {sorted(stuck)}")
 

@@ -62,6 +62,12 @@ class SenderMetrics:
             ["topic"],
             registry=registry,
         )
+        self.journal_age = Gauge(
+            "sendledger_sender_journal_lag_seconds",
+            "Age of the oldest attempt, response or decision that is still to be read",
+            ["topic"],
+            registry=registry,
+        )
         self.call_seconds = Histogram(
             "sendledger_sender_call_seconds", "Duration of calls", buckets=_BUCKETS, registry=registry
         )
@@ -76,6 +82,14 @@ class SenderMetrics:
         ):
             for value in values:
                 counter.labels(value)
+
+    def waits(self, topic: str, records: int, seconds: float | None) -> None:
+        """How far the journal is behind; `seconds` None: not known."""
+        self.journal.labels(topic).set(records)
+        if seconds is None:
+            self.journal_age.remove_by_labels({"topic": topic})
+        else:
+            self.journal_age.labels(topic).set(seconds)
 
     def ended(self, outcome: Outcome) -> None:
         """One claimed attempt came to its end."""

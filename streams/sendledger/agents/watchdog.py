@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,16 +16,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from sendledger.agents.driver import BatchApp
+from sendledger.edges.log_reader import ages_at
+from sendledger.edges.position_metrics import Positions, Seen, behind
 
 LOOK_EVERY = 5.0  # seconds
 PATIENCE = 60.0  # seconds without a step although there is something to read, or without an assignment
 _ASK_WITHIN = 10.0
-_LOOK_WITHIN = 1.0  # seconds for the records at the cursors: an age that is not known is no reason to wait
 _SMALL = {"max_partition_fetch_bytes": 4096}  # a record's time is wanted, not what stands behind it
 
 _log = structlog.get_logger()
-
-Positions = Mapping[TopicPartition, int]
 
 
 class StalledError(Exception):
@@ -51,39 +50,6 @@ class Progress:
     def forget(self) -> None:
         """Kafka could not be asked: nobody can say who stands still."""
         self._since = {}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One look. `ages`: seconds since the record at the cursor came to the log, of what is behind and could be read."""
-
-    cursors: Positions
-    ends: Positions
-    ages: Mapping[TopicPartition, float]
-
-
-def behind(cursors: Positions, ends: Positions) -> dict[TopicPartition, int]:
-    """Where there is something to read: the cursors."""
-    return {tp: cursor for tp, cursor in cursors.items() if cursor < ends.get(tp, cursor)}
-
-
-async def ages_at(consumer: AIOKafkaConsumer, cursors: Positions) -> dict[TopicPartition, float]:
-    """How old the first record from each cursor on is, by the broker's time and our clock. The consumer is ours alone.
-
-    What does not come in time is left out. Errors: KafkaError.
-    """
-    found: dict[TopicPartition, float] = {}
-    consumer.assign(list(cursors))
-    for place, cursor in cursors.items():
-        consumer.seek(place, cursor)
-    until = time.monotonic() + _LOOK_WITHIN
-    while (wanted := cursors.keys() - found.keys()) and time.monotonic() < until:
-        fetched = await consumer.getmany(*wanted, timeout_ms=100, max_records=len(wanted))
-        for place, records in fetched.items():
-            found[place] = max(0.0, time.time() - records[0].timestamp / 1000)
-            consumer.pause(place)
-    consumer.unsubscribe()
-    return found
 
 
 async def watch(
@@ -114,6 +80,6 @@ async def watch(
                 _log.warning("the ends of the log cannot be asked for", error=type(error).__name__)
                 progress.forget()
                 continue
-            told(Seen(cursors, ends, ages))
+            told(Seen(dict(app.done), ends, ages))  # not those of before: what is told must not go back
             if stuck := progress.look(now, cursors, ends):
                 app.fail(StalledError(f"nothing read for {patience:.0f} s from {sorted(stuck)}"))

@@ -16,6 +16,7 @@ from sendledger.config import Settings, load
 from sendledger.edges import system_record, topics
 from sendledger.edges.running import find
 from sendledger.edges.secrets_file import with_kept_secrets
+from sendledger.setting_types import HASHED
 from sendledger.up import LIVE_PAGE, addresses
 
 
@@ -89,18 +90,23 @@ def postback_url() -> None:
 
 
 def page() -> None:
-    """The address of the live page, and a token to sign in with: treat it like a password.
+    """The address of the live page, and what to sign in with.
+
+    A token of SENDLEDGER_API_TOKENS is printed: treat it like a password. Of others only hashes are kept.
 
     [bold]Example[/]
-      SENDLEDGER_DATA_DIR=/tmp/sendledger-demo-x/data sendledger page
+      SENDLEDGER_DATA_DIR=/srv/sendledger sendledger page
     """
-    settings = with_kept_secrets(load())
-    if not settings.api_tokens:
-        raise CannotError("SENDLEDGER_API_TOKENS: must be set")
+    settings = load()
     running = find(settings.data_dir)
     known = None if running is None else running.urls.get(LIVE_PAGE)
     typer.echo(known or addresses(settings)[LIVE_PAGE])
     if running is None:
         typer.echo(f"no Sendledger runs on {settings.data_dir} just now: start `sendledger up`", err=True)
-    for given in settings.api_tokens:
+    readable = [each for each in settings.api_tokens if not each.token.get_secret_value().startswith(HASHED)]
+    for given in readable:
         typer.echo(f"{given.scope} token: {given.token.get_secret_value()}")
+    if not readable:
+        typer.echo(
+            "sign in with the token that the first start printed, or make one: `sendledger token admin`", err=True
+        )

@@ -86,7 +86,8 @@ def up() -> None:
       sendledger up
       SENDLEDGER_PROVIDER_URL=… SENDLEDGER_PROVIDER_API_KEY_FILE=key.txt sendledger up
 
-    Without a provider's address and key everything but sending works.
+    Without a provider's address and key everything but sending works. The first start prints an admin token for the
+    live page and the API, this once; `sendledger token` makes others.
     """
     os.umask(0o077)  # everything in the data directory is this user's alone
     settings = load()
@@ -151,6 +152,7 @@ async def _up(settings: Settings, console: Console) -> None:
     around = instance.Surroundings(dict(os.environ))
     try:
         async with instance.running(settings, instance.roles_for(settings), around, tell) as running:
+            _tell_token(running, console)
             readiness = asyncio.create_task(_tell_when_ready(running, console))
             try:
                 raise await running.supervisor.gave_up
@@ -163,6 +165,16 @@ async def _up(settings: Settings, console: Console) -> None:
         raise CannotError(str(error)) from None
 
 
+def _tell_token(running: instance.Instance, console: Console) -> None:
+    """At once, and not when all is ready: nobody can tell it again."""
+    if running.token is None:
+        return
+    console.print("An admin token for the live page and the API, shown this once:", markup=False)
+    console.print(f"  {running.token.get_secret_value()}", markup=False, soft_wrap=True)
+    console.print("Only its hash is kept; `sendledger token admin` makes another.", markup=False)
+    sys.stdout.flush()
+
+
 async def _tell_when_ready(running: instance.Instance, console: Console) -> None:
     try:
         await until_ready(running.readiness(), timeout=_START_TIMEOUT)
@@ -172,14 +184,15 @@ async def _tell_when_ready(running: instance.Instance, console: Console) -> None
     console.print("Sendledger runs:", markup=False)
     for name, address in instance.addresses(running.settings).items():
         console.print(f"  {name:20} {address}", markup=False, soft_wrap=True)
-    if running.settings.embedded:
-        console.print(
-            f"  {'token':20} `sendledger page` prints it; it is in {running.settings.data_dir / 'secrets.json'}",
-            markup=False,
-            soft_wrap=True,
-        )
+    console.print(f"  {'token':20} {_where_token(running)}", markup=False, soft_wrap=True)
     if "sender" not in running.roles:
         names = f"{variable('provider_url')} and {variable('provider_api_key')}"
         console.print(f"Sending is off: set {names} to send.", markup=False)
     console.print("Ctrl-C stops it.", markup=False)
     sys.stdout.flush()
+
+
+def _where_token(running: instance.Instance) -> str:
+    if running.settings.api_tokens:
+        return "one of SENDLEDGER_API_TOKENS"
+    return "the one above" if running.token is not None else "as before; `sendledger token admin` makes another"

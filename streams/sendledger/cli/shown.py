@@ -24,16 +24,20 @@ DOUBTS = 10
 
 
 def campaigns(snapshot: Sequence[Json]) -> Table:
-    """One line a campaign: its state and its buckets; a bucket that is empty everywhere has no column."""
-    used = [bucket for bucket in BUCKETS if any(campaign["counts"][bucket] for campaign in snapshot)]
+    """One line a campaign: its state and its buckets; a bucket that is empty everywhere has no column.
+
+    Behind them what is unknown, if anything is: no bucket, but a part of accepted and sent.
+    """
+    used = [name for name in (*BUCKETS, "unknown") if any(campaign["counts"][name] for campaign in snapshot)]
     table = Table(box=None, header_style="bold", padding=(0, 1))
     for column in ("campaign", "state"):
         table.add_column(column, no_wrap=True)
     for column in ("requested", *used):
-        table.add_column(column.replace("_", " "), justify="right", no_wrap=True)
+        title = "of these unknown" if column == "unknown" else column.replace("_", " ")
+        table.add_column(title, justify="right", no_wrap=True)
     for campaign in snapshot:
         counts = campaign["counts"]
-        cells = [str(counts[bucket]) if counts[bucket] else "·" for bucket in used]
+        cells = [str(counts[name]) if counts[name] else "·" for name in used]
         table.add_row(campaign["campaign_id"], campaign["state"], str(counts["requested"]), *cells)
     return table
 

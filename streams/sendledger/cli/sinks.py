@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
 
 import typer
@@ -10,10 +12,13 @@ import typer
 from sendledger.cli.context import joining, reachable, run
 from sendledger.cli.errors import CannotError
 from sendledger.cli.progress import Shown, bar
-from sendledger.config import Settings
+from sendledger.config import Settings, variable
 from sendledger.domain.postgres import ddl as ddl_of
+from sendledger.edges.metrics_server import serving
+from sendledger.edges.process_metrics import tell_of_process
 from sendledger.edges.signals import cancel_on_signals
 from sendledger.edges.sinks.sink import PATIENCE, Sink, SinkError
+from sendledger.life import Life
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,6 +51,9 @@ def postgres(
     cursors, which moves in the transaction of the rows: kill it, or run two of them, and nothing is lost or doubled.
     A row is only ever replaced by a more complete one. Numbers are masked, texts are not there.
 
+    While it follows the topics it tells its health on SENDLEDGER_SINK_METRICS_PORT (9469; 0: nowhere): /livez, /readyz,
+    /metrics. Each sink on a machine needs a port of its own.
+
     Exit code 0 at its end, 2 if the database refuses or stays away.
     """
     if ddl:
@@ -66,14 +74,36 @@ async def _kept(settings: Settings, sink: Sink, shown: Shown) -> None:
     from sendledger.edges.sinks.postgres import keep  # noqa: PLC0415 — psycopg is for this verb alone
 
     await reachable(settings)
+    life = Life()
+    tell_of_process("sink", life)
 
     def caught_up() -> None:
         shown[1](f"schema {sink.schema} is up to date" + ("" if sink.once else ", and follows"))
 
-    keeping = asyncio.create_task(keep(settings, sink, progress=shown[0], caught_up=caught_up), name="sink")
-    cancel_on_signals(keeping)
+    async with _told_of(settings, sink, life):
+        work = keep(settings, sink, progress=shown[0], life=life, caught_up=caught_up)
+        keeping = asyncio.create_task(work, name="sink")
+        cancel_on_signals(keeping)
+        try:
+            await keeping
+        except asyncio.CancelledError:
+            if not keeping.cancelling():  # else it was asked to end, and has
+                raise
+
+
+@asynccontextmanager
+async def _told_of(settings: Settings, sink: Sink, life: Life) -> AsyncIterator[None]:
+    """Health and metrics over HTTP, of a sink that stays. Errors: CannotError if the port is taken."""
+    if sink.once or not settings.sink_metrics_port:
+        yield
+        return
     try:
-        await keeping
-    except asyncio.CancelledError:
-        if not keeping.cancelling():  # else it was asked to end, and has
-            raise
+        server = AsyncExitStack()
+        await server.enter_async_context(serving("sink", life, host=settings.host, port=settings.sink_metrics_port))
+    except OSError as error:
+        why = f"{variable('sink_metrics_port')} gives another, 0 none"
+        raise CannotError(f"sink: a port is taken ({why}): {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        await server.aclose()

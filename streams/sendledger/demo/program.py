@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -102,7 +101,7 @@ async def _play(
     async with stage(directory, seed=options.seed, rate=rate, strays=not options.kill, tell=tell) as there:
         await until_ready(there.instance.readiness(), timeout=_START)
         settings = there.settings
-        token = settings.api_tokens[0].token.get_secret_value()
+        token = there.token
         api = f"http://{settings.host}:{settings.api_port}"
         async with client(api=api, token=token, simulator=there.simulator) as api_client, lag_of(settings) as lag:
             _show_page(console, there)
@@ -234,11 +233,10 @@ def _write(options: Options, compared: Sequence[Compared]) -> None:
 
 
 def _show_page(console: Console, there: Stage) -> None:
-    """Where to watch, and how to get in: the token itself is printed only to whoever asks for it (P8)."""
+    """Where to watch, and how to get in. The token is of this demo alone, and ends with it."""
     address = up.addresses(there.settings)[up.LIVE_PAGE]
-    ask = f"SENDLEDGER_DATA_DIR={there.settings.data_dir} {sys.argv[0]} page"
     console.print(f"\nWatch it live:  {address}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"  its token:    {ask}\n", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"  its token:    {there.token}\n", markup=False, highlight=False, soft_wrap=True)
 
 
 def _invite(console: Console, there: Stage) -> None:
@@ -246,4 +244,3 @@ def _invite(console: Console, there: Stage) -> None:
     _show_page(console, there)
     for name, address in (*up.addresses(there.settings).items(), ("simulator", f"{there.simulator}/status")):
         console.print(f"  {name:20} {address}", markup=False, soft_wrap=True)
-    console.print(f"  {'API token':20} in {there.settings.data_dir / 'secrets.json'}", markup=False, soft_wrap=True)

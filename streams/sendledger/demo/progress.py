@@ -20,7 +20,7 @@ from sendledger.demo.report import Picture
 from sendledger.edges.kafka import consumer
 from sendledger_schemas.topics import FOLD_SOURCES
 
-_CURSOR = "sendledger_fold_cursor"
+_CURSOR = "sendledger_consumer_cursor_offset"
 _RATE_WINDOW = 3.0
 _PATIENCE = aiohttp.ClientTimeout(total=5)
 

@@ -55,6 +55,12 @@ class Stage:
         """The instance's settings."""
         return self.instance.settings
 
+    @property
+    def token(self) -> str:
+        """The admin token that its first start made: nowhere else but in this process."""
+        assert self.instance.token is not None  # noqa: S101 — a stage's data directory is new
+        return self.instance.token.get_secret_value()
+
 
 def environment_of(
     data_dir: Path, *, rate: float, simulator: str | None, inherited: Mapping[str, str]

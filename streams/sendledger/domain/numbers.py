@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from sendledger.domain.contribution import HOUR, RECEIPT_DEADLINE, SECOND, STAGES, bin_seconds
+from sendledger.domain.contribution import HOUR, RECEIPT_DEADLINE, STAGES, bin_seconds
 from sendledger_schemas.states import BUCKETS
 
 DEADLINE_HOURS = RECEIPT_DEADLINE // HOUR
@@ -31,7 +31,7 @@ class Numbers:
 
     @property
     def _hour_now(self) -> int:
-        return int(self.now.timestamp()) * SECOND // HOUR
+        return _hour(self.now)
 
     @cached_property
     def _hours(self) -> dict[str, dict[int, int]]:
@@ -139,6 +139,15 @@ class Numbers:
             return None
         first = _EPOCH + timedelta(minutes=min(minutes))
         return first if first > self.now else None
+
+
+def overdue(open_since: datetime, now: datetime) -> bool:
+    """Whether a message that waits for its receipt since then is unknown: by whole hours, as the counters are."""
+    return _hour(open_since) < _hour(now) - DEADLINE_HOURS
+
+
+def _hour(moment: datetime) -> int:
+    return int((moment - _EPOCH) // timedelta(hours=1))
 
 
 def imbalance(counters: Counters) -> int:

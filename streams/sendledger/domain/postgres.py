@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from sendledger.domain.column_types import POSTGRES, literal, names, quoted
-from sendledger_schemas.tables import TABLES, Column, columns
+from sendledger.domain.numbers import DEADLINE_HOURS
+from sendledger_schemas.tables import TABLES, Column, kept_columns
 
 KEYS = {"messages": "message_id", "campaigns": "campaign_id"}
 """The tables that are kept, with their keys."""
@@ -26,11 +27,24 @@ CREATE TABLE IF NOT EXISTS {schema}.cursors (
 );
 COMMENT ON TABLE {schema}.cursors IS 'How far the topics are in these tables; belongs to sendledger sink postgres';
 """
+# What depends on when it is read: a message is unknown from the first full hour that begins 72 hours after its own.
+_VIEWS = """
+CREATE OR REPLACE VIEW {schema}.current_messages AS
+SELECT *, coalesce(date_trunc('hour', open_since AT TIME ZONE 'UTC') + interval '{hours} hours'
+                   <= now() AT TIME ZONE 'UTC', false) AS unknown
+FROM {schema}.messages;
+COMMENT ON VIEW {schema}.current_messages IS 'messages, and whether each is unknown by now';
+CREATE OR REPLACE VIEW {schema}.current_campaigns AS
+SELECT c.*, (SELECT count(*) FROM {schema}.current_messages m
+             WHERE m.campaign_id = c.campaign_id AND m.bucket IN ('accepted', 'sent') AND m.unknown) AS unknown
+FROM {schema}.campaigns c;
+COMMENT ON VIEW {schema}.current_campaigns IS 'campaigns, and how many messages of each are unknown by now';
+"""
 
 
 def columns_of(table: str) -> tuple[Column, ...]:
     """The columns of a table in PostgreSQL: the analysts' ones, and of messages what other policies say."""
-    return (*columns(table), *((_OTHERWISE,) if table == "messages" else ()))
+    return (*kept_columns(table), *((_OTHERWISE,) if table == "messages" else ()))
 
 
 def ddl(schema: str) -> str:
@@ -38,6 +52,7 @@ def ddl(schema: str) -> str:
     name = quoted(schema)
     parts = [f"CREATE SCHEMA IF NOT EXISTS {name};\n", _CURSORS.lstrip("\n").format(schema=name)]
     parts += [_table(name, table, key) for table, key in KEYS.items()]
+    parts.append(_VIEWS.lstrip("\n").format(schema=name, hours=DEADLINE_HOURS + 1))
     return "\n".join(parts)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sendledger.domain.numbers import Numbers
-from sendledger.domain.policies import DEFAULT, under
+from sendledger.domain.campaign_view import numbers_of
+from sendledger.domain.numbers import overdue
+from sendledger.domain.policies import DEFAULT
 from sendledger.domain.settled import Policy
 from sendledger_schemas.fields import format_instant
 from sendledger_schemas.postbacks import PostbackReceived
@@ -20,7 +21,7 @@ Row = dict[str, Any]
 
 _DATE = len("2026-03-01")
 _RATES = ("acceptance", "delivery_confirmed", "delivery_resolved", "receipt_coverage")
-_AT_READING = "unknown"  # a number of the moment at which it is read, so no column
+_AT_READING = "unknown"  # of the moment at which it is read: a row that is kept has none
 
 
 def masked(last3: str) -> str:
@@ -28,8 +29,8 @@ def masked(last3: str) -> str:
     return f"***{last3}"
 
 
-def message_row(state: MessageState, policy: Policy = DEFAULT) -> Row:
-    """A row of `messages`, settled as the policy says, the number masked."""
+def message_row(state: MessageState, policy: Policy = DEFAULT, now: datetime | None = None) -> Row:
+    """A row of `messages`, settled as the policy says, the number masked; `now` None: to be kept, without `unknown`."""
     requested_at = format_instant(state.requested_at)
     other = None if state.otherwise is None else state.otherwise.get(policy)
     settled = state if other is None else other
@@ -44,6 +45,8 @@ def message_row(state: MessageState, policy: Policy = DEFAULT) -> Row:
         "error_code": state.error_code,
         "doubt_reason": state.doubt_reason,
         "doubt_since": _instant(state.doubt_since),
+        "open_since": _instant(state.open_since),
+        **({} if now is None else {_AT_READING: state.open_since is not None and overdue(state.open_since, now)}),
         "tracking_id": state.tracking_id,
         "history_id": state.history_id,
         "operator_id": state.operator_id,
@@ -60,10 +63,10 @@ def message_row(state: MessageState, policy: Policy = DEFAULT) -> Row:
     }
 
 
-def campaign_row(state: CampaignState, policy: Policy = DEFAULT) -> Row:
-    """A row of `campaigns`, as the policy counts."""
-    numbers = Numbers(under(state.counters, policy), {}, state.orphans, state.as_of)
-    counts = {bucket: count for bucket, count in numbers.counts().items() if bucket != _AT_READING}
+def campaign_row(state: CampaignState, policy: Policy = DEFAULT, now: datetime | None = None) -> Row:
+    """A row of `campaigns`, as the policy counts; `now` None: to be kept, without `unknown`."""
+    numbers = numbers_of(state, now or state.as_of, policy)
+    counts = {name: count for name, count in numbers.counts().items() if name != _AT_READING or now is not None}
     rates = numbers.rates()
     return {
         "campaign_id": state.campaign_id,

@@ -76,6 +76,7 @@ class StateRecord(msgspec.Struct, omit_defaults=False, gc=False):
     to: _To
     version: int
     fold_version: int
+    open_since: str | UnsetType | None = UNSET
     otherwise: dict[str, Otherwise] | UnsetType = UNSET
 
 
@@ -132,6 +133,7 @@ def encode(facts: Facts, to: Offsets, partition: int) -> bytes:
             _To(*to),
             version_of(to),
             FOLD_VERSION,
+            _time(brief.began) if where in ("accepted", "sent") else UNSET,
             _otherwise(facts) if len(facts.final) > 1 else UNSET,
         ),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -11,8 +12,28 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 _POLL_MS = 500
 _AT_ONCE = 500
 _PATIENCE = 60.0
+_LOOK_WITHIN = 1.0  # seconds for the records at some cursors: an age that is not known is no reason to wait
 
 Raw = Any  # aiokafka has no types that a checker could read; a record has offset, timestamp, key, value
+
+
+async def ages_at(consumer: AIOKafkaConsumer, cursors: Mapping[TopicPartition, int]) -> dict[TopicPartition, float]:
+    """How old the first record from each cursor on is, in seconds, by the broker's time and our clock.
+
+    What does not come in time is left out. The consumer is ours alone meanwhile. Errors: KafkaError.
+    """
+    found: dict[TopicPartition, float] = {}
+    consumer.assign(list(cursors))
+    for place, cursor in cursors.items():
+        consumer.seek(place, cursor)
+    until = time.monotonic() + _LOOK_WITHIN
+    while (wanted := cursors.keys() - found.keys()) and time.monotonic() < until:
+        fetched = await consumer.getmany(*wanted, timeout_ms=100, max_records=len(wanted))
+        for place, records in fetched.items():
+            found[place] = max(0.0, time.time() - records[0].timestamp / 1000)
+            consumer.pause(place)
+    consumer.unsubscribe()
+    return found
 
 
 class LogReader:
@@ -35,6 +56,11 @@ class LogReader:
         async with self._one:
             found: dict[TopicPartition, int] = await self._consumer.end_offsets(list(places))
         return found
+
+    async def ages(self, cursors: Mapping[TopicPartition, int]) -> dict[TopicPartition, float]:
+        """As `ages_at`."""
+        async with self._one:
+            return await ages_at(self._consumer, cursors)
 
     async def since(self, place: TopicPartition, timestamp_ms: int) -> int | None:
         """The first offset whose record was appended at this time or later; None if there is none."""

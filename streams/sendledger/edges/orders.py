@@ -1,4 +1,7 @@
-"""Writes what people order: pause, resume, cancel, rate, suppressions, resolved doubts. One event an order, durable."""
+"""Writes what people order: pause, resume, cancel, rate, suppressions, resolved doubts. One event an order, durable.
+
+And the end of a session: a record that is forgotten after a day, for it is nobody's business later.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ from sendledger_schemas.decisions import DoubtResolved, RecipientSuppressed, Res
 from sendledger_schemas.envelope import HEADERS, encode, event
 from sendledger_schemas.ids import partition_of, recipient_id
 from sendledger_schemas.registry import Data
-from sendledger_schemas.states import MessageState
-from sendledger_schemas.topics import CAMPAIGNS, DECISIONS, SUPPRESSIONS
+from sendledger_schemas.states import EndedSession, MessageState
+from sendledger_schemas.topics import CAMPAIGNS, DECISIONS, SESSIONS, SUPPRESSIONS
 
 SOURCE = "sendledger/orders"
 _DIGITS = re.compile(r"\d(?:[\s().\-/]{0,3}\d){4,}")
@@ -121,6 +124,12 @@ class Orders:
         )
         partition = partition_of(state.recipient_id, self._partitions)
         return await self._write(DECISIONS, state.recipient_id, partition, data)
+
+    async def end_session(self, session: str, ends: int) -> int:
+        """No API process shall take its cookie any more; `ends`: seconds since 1970."""
+        value = EndedSession(session=session, ends=ends).model_dump_json().encode()
+        sent = await self._producer.send_and_wait(SESSIONS, value, key=session.encode(), partition=0)
+        return int(sent.offset)
 
     async def _write(self, topic: str, key: str, partition: int, data: Data) -> int:
         happened = event(data, id=uuid4().hex, source=SOURCE, time=self._now())

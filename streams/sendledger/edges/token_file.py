@@ -1,4 +1,4 @@
-"""Tokens of the HTTP API that `sendledger token` made: of each its scope and SHA-256, never the token itself (P8).
+"""Tokens of the HTTP API that the first start or `sendledger token` made: scope and SHA-256, never the token (P8).
 
 They stand in `api-tokens.json` in the data directory, mode 0600; who makes one sees it once. The API looks at the file
 again when it changed, so a new token works at once and one whose line was taken out no longer does.
@@ -27,21 +27,27 @@ Hashed = tuple[Scope, bytes]
 
 def make(data_dir: Path, scope: Scope) -> str:
     """A new token, which nobody can read again. Errors: ConfigError if the file cannot be read or written."""
-    path = data_dir / FILE
     token = secrets.token_urlsafe(_BYTES)
+    keep(data_dir, scope, token)
+    return token
+
+
+def keep(data_dir: Path, scope: Scope, token: str) -> None:
+    """Let a token be valid from now on, by its hash; twice is once. Errors: ConfigError as above."""
+    path = data_dir / FILE
     digest = hashlib.sha256(token.encode()).hexdigest()
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two that make one at once must not lose one
             entries = json.loads(path.read_bytes()) if path.exists() else []
-            entries.append({"scope": scope, "sha256": digest, "made_at": format_instant(datetime.now(UTC))})
-            _write(path, entries)
+            if not any(entry.get("sha256") == digest for entry in entries):
+                entries.append({"scope": scope, "sha256": digest, "made_at": format_instant(datetime.now(UTC))})
+                _write(path, entries)
     except OSError as error:
         raise ConfigError([f"SENDLEDGER_DATA_DIR: cannot use {path}: {error.strerror}"]) from None
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         raise ConfigError([f"SENDLEDGER_DATA_DIR: {path} is damaged: mend or remove it"]) from None
-    return token
 
 
 def _write(path: Path, entries: list[dict[str, str]]) -> None:

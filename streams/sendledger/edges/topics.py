@@ -67,6 +67,7 @@ def _retention(topic: Topic, settings: Settings) -> str:
         "unlimited": None,
         "long": settings.log_retention_days,
         "short": settings.dead_letter_retention_days,
+        "day": 1.0,
     }
     days = days_of[topic.retention]
     return _FOR_EVER if days is None else str(int(timedelta(days=days) / timedelta(milliseconds=1)))

@@ -16,6 +16,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
+from sendledger.domain.ended_sessions import EndedSessions
 from sendledger.edges.audit import audit_entry
 from sendledger.edges.campaigns_log import PLACE, CampaignsLog
 from sendledger.edges.message_index import Indexed, MessageIndex
@@ -24,13 +25,14 @@ from sendledger_schemas.campaigns import ACCOUNT
 from sendledger_schemas.decisions import RecipientSuppressed
 from sendledger_schemas.envelope import Event, UnreadableEvent, decode
 from sendledger_schemas.postbacks import ReceiverAway
-from sendledger_schemas.states import CampaignState, rank
+from sendledger_schemas.states import CampaignState, EndedSession, rank
 from sendledger_schemas.topics import (
     CAMPAIGN_STATE,
     CAMPAIGNS,
     DECISIONS,
     MESSAGE_STATE,
     RECEIVERS,
+    SESSIONS,
     SUPPRESSIONS,
     TOPICS,
 )
@@ -38,7 +40,7 @@ from sendledger_schemas.topics import (
 log = structlog.get_logger()
 
 Records = Sequence[ConsumerRecord[Any, Any]]
-_QUICK = (CAMPAIGNS, SUPPRESSIONS, RECEIVERS, DECISIONS, CAMPAIGN_STATE)
+_QUICK = (CAMPAIGNS, SUPPRESSIONS, RECEIVERS, DECISIONS, CAMPAIGN_STATE, SESSIONS)
 _PAUSE = 0.05  # seconds that new records may be unseen: pages are told once a second
 
 
@@ -86,6 +88,7 @@ class View:
         self.states: dict[str, CampaignState] = {}
         self.suppressions: dict[str, Event] = {}
         self.gaps: list[ReceiverAway] = []
+        self.ended_sessions = EndedSessions()
         self.changes = 0
         self.changed: dict[str, int] = {}
         self.account_changed = 0
@@ -97,6 +100,7 @@ class View:
             SUPPRESSIONS: self._suppression,
             RECEIVERS: self._receiver,
             DECISIONS: self._decision,
+            SESSIONS: self._ended_session,
         }
 
     async def apply(self, records: Records) -> None:
@@ -174,6 +178,14 @@ class View:
         if (event := _event(record)) is not None:
             entry = audit_entry(event, topic=DECISIONS, partition=record.partition, offset=record.offset)
             self._audit.append(entry)
+
+    def _ended_session(self, record: ConsumerRecord[Any, Any]) -> None:
+        try:
+            ended = EndedSession.model_validate_json(record.value or b"")
+        except ValidationError:
+            _unreadable(record)
+            return
+        self.ended_sessions.add(ended.session, ended.ends)
 
 
 def _indexed(head: _Head, document: bytes) -> Indexed:

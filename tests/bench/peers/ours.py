@@ -17,11 +17,12 @@ from prometheus_client import CollectorRegistry
 
 from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.fetched import Packed, how_many
-from sendledger.agents.fold import COLLECT_AFTER, Fold
+from sendledger.agents.fold import COLLECT_AFTER, GROUP, Fold
 from sendledger.agents.fold_metrics import FoldMetrics
 from sendledger.config import KafkaSettings
 from sendledger.edges.kafka import connection, producer
 from sendledger.edges.memory import spare_memory
+from sendledger.edges.position_metrics import PositionMetrics
 from sendledger.edges.publisher import MAX_BATCH_BYTES
 from sendledger.edges.topic_ids import topic_ids
 from sendledger_schemas.topics import FOLD_SOURCES
@@ -59,7 +60,8 @@ async def main(servers: str, directory: Path, partitions: int, events: int) -> N
     link, stop = connection(kafka), asyncio.Event()
     names = await topic_ids(link, FOLD_SOURCES)
     async with producer(kafka, max_batch_size=MAX_BATCH_BYTES) as out:
-        metrics = FoldMetrics(CollectorRegistry())
+        registry = CollectorRegistry()
+        metrics = FoldMetrics(registry, PositionMetrics(registry, GROUP))
         fold = Fold(directory, out, metrics, slot=0, partitions=partitions, ids=names, connection=link)
         owner = Timed(fold, events, stop)
         await BatchApp(link, "bench-fold", FOLD_SOURCES, owner, packed=True).run(stop)

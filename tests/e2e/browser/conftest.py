@@ -57,7 +57,7 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
     directory = tmp_path_factory.mktemp("page")
     async with stage(directory, seed=7, rate=RATE, strays=True, tell=lambda _: None) as there:
         await until_ready(there.instance.readiness(), timeout=90)
-        token = there.settings.api_tokens[0].token.get_secret_value()
+        token = there.token
         base = f"http://{there.settings.host}:{there.settings.api_port}"
         story = scenario(messages=2000, campaigns=4, seed=7)
         async with client(api=base, token=token, simulator=there.simulator) as api:

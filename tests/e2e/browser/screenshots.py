@@ -38,7 +38,7 @@ async def _play(directory: Path, folder: Path) -> None:
     async with stage(directory, seed=3, rate=RATE, strays=True, tell=_tell) as there, chromium() as browser:
         await until_ready(there.instance.readiness(), timeout=90)
         base = f"http://{there.settings.host}:{there.settings.api_port}"
-        token = there.settings.api_tokens[0].token.get_secret_value()
+        token = there.token
         story = scenario(messages=MESSAGES, campaigns=3, seed=3)
         async with client(api=base, token=token, simulator=there.simulator) as api:
             for campaign in story.campaigns:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -66,7 +69,7 @@ async def test_a_token_is_traded_for_a_cookie_that_no_script_can_read(browser: B
 
 async def test_hostile_texts_stay_texts(page: Opened, system: System) -> None:
     """A campaign's name, a carrier and a reason full of markup are shown letter by letter, and nothing of them runs."""
-    await _register(system, "hostile", HOSTILE)
+    await _register(system, HOSTILE, "hostile")
     campaign = Campaign("hostile", "70777", "60856", (Recipient("15550007771", "Hello", "<i>carrier</i>"),), ())
     await system.hand_in(campaign)
     await page.until_text("tr[data-campaign=hostile] a", "img src=x")
@@ -84,14 +87,15 @@ async def test_hostile_texts_stay_texts(page: Opened, system: System) -> None:
     assert await page.page.evaluate(refused), "the policy lets no text become markup"
 
 
-async def _register(system: System, campaign_id: str, name: str) -> None:
-    """Write a registration with this name to the log, as another program than ours could."""
-    data = CampaignRegistered(campaign_id=campaign_id, name=name, by="user:mallory")
-    happened = event(data, id="hostile", source="test", time=datetime.now(UTC))
+async def _register(system: System, name: str, *campaigns: str) -> None:
+    """Write registrations with this name to the log, as another program than ours could."""
     writer: AIOKafkaProducer = producer(system.stage.settings.kafka)
     await writer.start()
     try:
-        await writer.send_and_wait(CAMPAIGNS, encode(happened), key=campaign_id.encode(), headers=HEADERS)
+        for campaign_id in campaigns:
+            data = CampaignRegistered(campaign_id=campaign_id, name=name, by="user:mallory")
+            happened = event(data, id=f"registered-{campaign_id}", source="test", time=datetime.now(UTC))
+            await writer.send_and_wait(CAMPAIGNS, encode(happened), key=campaign_id.encode(), headers=HEADERS)
     finally:
         await writer.stop()
 
@@ -122,6 +126,36 @@ async def test_recipients_are_filtered_paged_and_open_their_timeline(page: Opene
     assert not any(recipient.to in shown for recipient in system.campaigns[LAST].recipients)
     await page.page.keyboard.press("Escape")
     await expect(page.page.locator("dialog")).to_have_count(0)
+
+
+async def test_what_is_shown_can_be_saved(page: Opened, system: System) -> None:
+    """The list's link gives a row a campaign; a campaign's gives its messages, of the bucket that is shown, masked."""
+    campaign_id = await sent(system, page)
+    saved = await downloaded(page, "the numbers of all campaigns")
+    counts = (await system.api.campaign(campaign_id))["counts"]
+    (row,) = [row for row in saved if row["campaign_id"] == campaign_id]
+    assert (row["requested"], row["rejected"]) == (str(counts["requested"]), str(counts["rejected"]))
+    await page.campaign(campaign_id)
+    await page.page.wait_for_selector("#recipients tbody tr")
+    saved = await downloaded(page, "these messages")
+    assert len(saved) == counts["requested"]
+    await page.page.select_option("#recipient-bucket", "rejected")
+    await page.page.wait_for_selector("[aria-label='Download these messages as CSV'][href*='bucket=rejected']")
+    saved = await downloaded(page, "these messages")
+    assert {row["bucket"] for row in saved} == {"rejected"}
+    assert (len(saved), {row["to"][:3] for row in saved}) == (counts["rejected"], {"***"})
+
+
+async def downloaded(page: Opened, what: str) -> list[dict[str, str]]:
+    """The rows of the CSV file that a link gives."""
+    async with page.page.expect_download() as begun:
+        await page.page.click(f"[aria-label='Download {what} as CSV']")
+    return rows_of(Path(await (await begun.value).path()))
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    return list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
 
 
 async def test_every_number_is_explained_by_keyboard_too(page: Opened, system: System) -> None:
@@ -213,3 +247,21 @@ async def test_a_phone_needs_no_sideways_scrolling(browser: Browser, system: Sys
             await it.page.wait_for_selector(".skeleton", state="hidden")
             wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert await it.page.evaluate(wide) == 0, view
+
+
+async def test_a_search_finds_what_is_not_among_the_newest(page: Opened, system: System) -> None:
+    """Of many campaigns only the newest are loaded: the API is asked for what fits, and for what leads in an order."""
+    one = await sent(system, page)
+    row = page.page.locator(f"tr[data-campaign='{one}']")
+    await _register(system, "", *(f"crowd-{number:03}" for number in range(205)))
+    await page.page.reload()
+    await page.until_text("[role=status]", "100|200")
+    await page.until_text("table.campaigns tbody", "crowd-204")
+    assert await row.count() == 0
+    await page.page.fill("input[type=search]", f"finished {one[:7]}")
+    await expect(row).to_be_visible()
+    await page.page.reload()
+    await page.until_text("table.campaigns tbody", "crowd-204")
+    assert await row.count() == 0
+    await page.page.select_option("[aria-label='Sort campaigns']", "failed")
+    await expect(row).to_be_visible()

@@ -15,6 +15,7 @@ PROMISED = {
     "/v1/campaigns/{campaign_id}/latency": {"get"},
     "/v1/campaigns/{campaign_id}/messages": {"get", "post"},
     "/v1/campaigns/{campaign_id}/export": {"get"},
+    "/v1/export/campaigns": {"get"},
     "/v1/campaigns/{campaign_id}/pause": {"post"},
     "/v1/campaigns/{campaign_id}/resume": {"post"},
     "/v1/campaigns/{campaign_id}/cancel": {"post"},

@@ -6,15 +6,36 @@ import hashlib
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
+from sendledger.config import Settings
+from sendledger.domain.ended_sessions import LIFETIME, EndedSessions
 from sendledger.edges.api.auth import Scope, Tokens
-from sendledger.edges.api.session import LIFETIME, Session, Sessions
+from sendledger.edges.api.session import Session, Sessions
+from sendledger.edges.topics import config_of
+from sendledger_schemas.states import EndedSession
+from sendledger_schemas.topics import SESSIONS, TOPICS
 from tests.support.api import ADMIN, READ, SEND, Answer
 from tests.unit.api.asgi import ask
 from tests.unit.api.conftest import Bench
+from tests.unit.api.filled import Filled
 
 WRITE = {"x-sendledger": "1"}
 COOKIE = "sendledger_8080"
+
+
+@pytest.fixture(autouse=True)
+def told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sessions of whose end the log was told."""
+    names: list[str] = []
+
+    async def write(session: str, ends: int) -> int:
+        assert ends > 0
+        names.append(session)
+        return len(names)
+
+    monkeypatch.setattr(bench.desk.orders, "end_session", write)
+    return names
 
 
 def tokens(*given: tuple[Any, str]) -> Tokens:
@@ -127,20 +148,66 @@ async def test_a_session_does_not_prolong_itself(bench: Bench) -> None:
     assert (answer.status, answer.kind) == (403, "token-needed")
 
 
-async def test_signing_out_ends_the_session(bench: Bench) -> None:
-    """The cookie is taken back, and a copy of it is worth nothing any more; other sessions stay."""
+async def test_signing_out_ends_the_session(bench: Bench, told: list[str]) -> None:
+    """The cookie is taken back, and a copy of it is worth nothing any more; the log is told; other sessions stay."""
     cookie, other = await signed_in(bench, ADMIN), await signed_in(bench, ADMIN)
     answer = await ask(bench.app, "DELETE", "/v1/session", headers={**cookie, **WRITE})
     assert answer.status == 204
     assert "max-age=0" in answer.headers["set-cookie"].lower()
     assert (await ask(bench.app, "GET", "/v1/campaigns", headers=cookie)).status == 401
     assert (await ask(bench.app, "GET", "/v1/campaigns", headers=other)).status == 200
+    assert len(told) == 1
+    assert not [part for part in cookie["cookie"].split(".") if part in told[0] or told[0] in part]
+
+
+async def test_signing_out_while_kafka_is_away_is_not_called_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cookie is taken back and worth nothing here; that others may not know is said."""
+
+    async def away(_session: str, _ends: int) -> int:
+        raise KafkaConnectionError
+
+    monkeypatch.setattr(bench.desk.orders, "end_session", away)
+    cookie = await signed_in(bench, ADMIN)
+    answer = await ask(bench.app, "DELETE", "/v1/session", headers={**cookie, **WRITE})
+    assert (answer.status, answer.kind) == (503, "log-away")
+    assert "max-age=0" in answer.headers["set-cookie"].lower()
+    assert (await ask(bench.app, "GET", "/v1/campaigns", headers=cookie)).status == 401
+
+
+async def test_what_was_signed_out_elsewhere_is_out_here(bench: Bench) -> None:
+    """Another process's record ends the cookie; one that nobody can read ends none."""
+    cookie = await signed_in(bench, READ)
+    session = bench.app.state.sessions.known(cookie["cookie"].partition("=")[2])
+    filled = Filled(bench)
+    await filled.raw(SESSIONS, b"{}")
+    await filled.raw(SESSIONS, None)
+    assert (await ask(bench.app, "GET", "/v1/session", headers=cookie)).status == 200
+    await filled.raw(SESSIONS, EndedSession(session=session.name, ends=session.ends).model_dump_json().encode())
+    assert (await ask(bench.app, "GET", "/v1/session", headers=cookie)).status == 401
+
+
+def test_what_is_over_anyway_is_forgotten() -> None:
+    """However many sign out, only those are kept whose cookies might still be good."""
+    ended = EndedSessions()
+    for number in range(50_000):
+        ended.add(f"s{number}", LIFETIME + number * 60)
+        assert f"s{number}" in ended
+    assert len(ended) < LIFETIME / 60 + 1_000
+    ended.add("late", LIFETIME)  # in whatever order they are read
+    assert "s49999" in ended
+
+
+def test_the_log_keeps_the_end_of_a_session_for_as_long_as_its_cookie() -> None:
+    """What retention deletes is over by itself."""
+    assert int(config_of(TOPICS[SESSIONS], Settings())["retention.ms"]) > LIFETIME * 1000
 
 
 def test_a_session_ends_by_itself() -> None:
-    """After its time it is over, and what was signed out is forgotten then."""
+    """After its time it is over; signed out, at once."""
     clock, known = Clock(), tokens()
-    sessions = Sessions(known.keys, clock)
+    sessions = Sessions(known.keys, EndedSessions(), clock)
     value, session = session_for(ADMIN, sessions, known)
     sessions.end(session)
     assert sessions.known(value) is None
@@ -149,22 +216,20 @@ def test_a_session_ends_by_itself() -> None:
     assert sessions.known(value) is not None
     clock.now += 1
     assert sessions.known(value) is None
-    sessions.end(session_for(READ, sessions, known)[1])
-    assert len(sessions._ended) == 1
 
 
 def test_a_session_outlives_a_restart_and_not_its_token() -> None:
     """Another process with the same token knows the cookie; one without it does not, nor one where it may less."""
-    value, _ = session_for(SEND, Sessions(tokens().keys), tokens())
-    assert Sessions(tokens().keys).known(value) is not None
-    assert Sessions(tokens(("admin", ADMIN)).keys).known(value) is None
-    assert Sessions(tokens(("read", SEND)).keys).known(value) is None
+    value, _ = session_for(SEND, Sessions(tokens().keys, EndedSessions()), tokens())
+    assert Sessions(tokens().keys, EndedSessions()).known(value) is not None
+    assert Sessions(tokens(("admin", ADMIN)).keys, EndedSessions()).known(value) is None
+    assert Sessions(tokens(("read", SEND)).keys, EndedSessions()).known(value) is None
 
 
 def test_a_cookie_cannot_be_made_up() -> None:
     """Each changed part of it, and what is no cookie at all, is refused."""
     known = tokens()
-    sessions = Sessions(known.keys)
+    sessions = Sessions(known.keys, EndedSessions())
     value, session = session_for(READ, sessions, known)
     fingerprint, ends, nonce, signature = value.split(".")
     admin = session_for(ADMIN, sessions, known)[0].split(".")[0]
@@ -205,7 +270,7 @@ def test_a_token_that_is_made_while_the_api_runs_has_its_cookies() -> None:
     """`sendledger token` adds to a file that is read again: its cookies are good at once, and end with it."""
     added: list[tuple[Scope, bytes]] = []
     known = Tokens([], more=lambda: added)
-    sessions = Sessions(known.keys)
+    sessions = Sessions(known.keys, EndedSessions())
     added.append(("send", hashlib.sha256(SEND.encode()).digest()))
     caller = known.caller(SEND)
     assert caller is not None

@@ -8,6 +8,7 @@ from rich.console import Console
 from sendledger.cli import shown
 from sendledger.cli.numbers import Numbers
 from sendledger.domain.campaign_view import campaign_view
+from sendledger.domain.campaigns import Control
 from sendledger.domain.parts import billed
 from sendledger.edges.under_way import Flight, Flights, Unread
 from sendledger_schemas.campaigns import CampaignPaused, CampaignRegistered, CampaignResumed
@@ -45,6 +46,19 @@ def rendered(thing: Any, width: int = 100) -> str:
     with console.capture() as capture:
         console.print(thing)
     return capture.get()
+
+
+def test_what_is_unknown_stands_behind_the_buckets() -> None:
+    """Where a message is open beyond its deadline, as on the page; else there is no such column."""
+    counters = {"requested": 4, "b:sent": 4}
+    hour = int(at(0).timestamp()) // 3600
+    made = CampaignState(campaign_id="spring", as_of=at(1), counters=counters, orphans=0, to={}, version=1,
+                         fold_version=1, series={"2026-03-01": {f"2026-03-01/open:{hour}": 3}})  # fmt: skip
+    for hours, wanted in ((72, False), (73, True)):
+        view = campaign_view("spring", made, Control(), [], at(hours * 3600 + 3599))
+        told = rendered(shown.campaigns([view]))
+        assert ("of these unknown" in told) is wanted
+        assert told.split()[-1] == ("3" if wanted else "4")
 
 
 @pytest.fixture

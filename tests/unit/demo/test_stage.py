@@ -126,9 +126,9 @@ def test_the_comparison_shows_both_numbers() -> None:
 
 def test_cursors_are_read_from_the_folds_metrics() -> None:
     """The fold's own cursors, by topic and partition."""
-    text = """# HELP sendledger_fold_cursor Next offset
-# TYPE sendledger_fold_cursor gauge
-sendledger_fold_cursor{partition="3",topic="sms.postbacks.v1"} 17.0
-sendledger_fold_lag_records{partition="3"} 5.0
+    text = """# HELP sendledger_consumer_cursor_offset Next offset
+# TYPE sendledger_consumer_cursor_offset gauge
+sendledger_consumer_cursor_offset{group="sendledger-fold",partition="3",topic="sms.postbacks.v1"} 17.0
+sendledger_consumer_lag_records{group="sendledger-fold",partition="3",topic="sms.postbacks.v1"} 5.0
 """
     assert cursors_of(text) == {("sms.postbacks.v1", 3): 17}

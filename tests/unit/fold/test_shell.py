@@ -9,10 +9,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sendledger.agents.alignment import NotColocatedError, colocated
 from sendledger.agents.decoding import Judge
 from sendledger.agents.fold_metrics import FoldMetrics
-from sendledger.agents.watchdog import Progress, behind
+from sendledger.agents.watchdog import Progress
 from sendledger.domain.facts import decode_fact
 from sendledger.edges.dead_letters import DeadLetter
 from sendledger.edges.fold_core import Partial
+from sendledger.edges.position_metrics import PositionMetrics, behind
 from sendledger_schemas.envelope import UnknownVersion
 from sendledger_schemas.topics import FOLD_SOURCES, POSTBACKS, SEND_ATTEMPTS, SEND_REQUESTS
 from tests.support import story
@@ -104,12 +105,12 @@ def test_what_is_behind() -> None:
 def test_imbalance_is_told_and_taken_back() -> None:
     """P6 as a metric: what is requested and in no bucket, for the partitions that are ours."""
     registry = CollectorRegistry()
-    metrics = FoldMetrics(registry)
+    metrics = FoldMetrics(registry, PositionMetrics(registry, "g"))
     broken, series = Partial(b"k", "c1", b"", 2), Partial(b"k/2026-03-01", "c1", b"", None)
     metrics.batch(3, {"t": 5}, [broken, series])
     told = generate_latest(registry).decode()
     assert "sendledger_fold_imbalance 2.0" in told
-    assert 'sendledger_fold_cursor{partition="3",topic="t"} 5.0' in told
+    assert 'sendledger_consumer_cursor_offset{group="g",partition="3",topic="t"} 5.0' in told
     metrics.batch(3, {"t": 6}, [Partial(b"k", "c1", b"", 0)])
     metrics.gone(3, ["t"])
     told = generate_latest(registry).decode()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from sendledger.wiring import ROLES, Role
-from tests.support.registries import labels_in, registry_of
+from sendledger.wiring import Role
+from tests.support.registries import TELLERS, Teller, labels_in, registry_of
 
 NAME = re.compile(r"sendledger_[a-z][a-z0-9]*(_[a-z0-9]+)*")
 UNITS = ("_seconds", "_bytes", "_records", "_messages", "_total", "_offset", "_ratio", "_info", "_per_second")
@@ -18,8 +18,8 @@ CLIENTS = ("process_", "python_")
 PERSONAL_LABELS = re.compile(r"(recipient|number|phone|msisdn|^to$|message|text|tracking|token|key)")
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_names_follow_prometheus_rules(role: Role, tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", TELLERS)
+def test_names_follow_prometheus_rules(role: Teller, tmp_path: Path) -> None:
     """Prefix, lower case, no colon, base units, `_total` on counters and on nothing else, a help text, few labels."""
     seen = set()
     for name, kind, text, labels in labels_in(registry_of(role, tmp_path)):
@@ -56,6 +56,9 @@ def test_what_never_happened_is_zero(tmp_path: Path) -> None:
         ("automatic_pauses", {"scope": "account"}),
     ):
         assert sender.get_sample_value(f"sendledger_sender_{name}_total", labels) == 0, name
+    sink = registry_of("sink", tmp_path)
+    for name, labels in (("rows", {"table": "campaigns"}), ("errors", {"kind": "database_away"})):
+        assert sink.get_sample_value(f"sendledger_sink_{name}_total", labels) == 0, name
     fold = registry_of("fold", tmp_path)
     assert fold.get_sample_value("sendledger_fold_dead_letters_total", {"topic": "sms.postbacks.v1"}) == 0
 

@@ -15,7 +15,7 @@ from sendledger.agents.sender_metrics import SenderMetrics
 from sendledger.agents.sender_partition import JOURNAL
 from sendledger.domain.call_ends import NeverBegan, NoAnswer, Refused, Taken, TooFast
 from sendledger_schemas.campaigns import CampaignPaused, CampaignResumed
-from sendledger_schemas.topics import SEND_ATTEMPTS
+from sendledger_schemas.topics import API_RESPONSES, DECISIONS, SEND_ATTEMPTS
 from tests.support.partition import log_of
 from tests.support.sender_parts import running
 
@@ -48,18 +48,31 @@ async def test_a_stop_is_told_from_whoever_it_comes(tmp_path: Path) -> None:
 
 
 async def test_the_journals_lag_is_that_of_all_partitions(tmp_path: Path) -> None:
-    """Ends of the log less the cursors, by topic; 0 where nothing waits."""
+    """Ends of the log less the cursors, by topic, and the age of the oldest that waits; 0 where nothing waits.
+
+    An age that could not be read in time is absent, not 0.
+    """
     async with running(tmp_path, log_of(1)) as parts:
         cursors = parts.it.partition.cursors
 
         async def ends(places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-            return {place: cursors[place.topic] + (5 if place.topic == SEND_ATTEMPTS else 0) for place in places}
+            return {place: cursors[place.topic] + (5 if place.topic in late else 0) for place in places}
 
-        cast("Any", parts.kit).lookups = SimpleNamespace(ends=ends)
+        async def ages(places: Iterable[TopicPartition]) -> dict[TopicPartition, float]:
+            return {place: 7.5 for place in places if place.topic == SEND_ATTEMPTS}
+
+        def told() -> list[dict[str, float]]:
+            gauges = parts.kit.metrics.journal, parts.kit.metrics.journal_age
+            return [{s.labels["topic"]: s.value for f in gauge.collect() for s in f.samples} for gauge in gauges]
+
+        late = {SEND_ATTEMPTS, DECISIONS}
+        cast("Any", parts.kit).lookups = SimpleNamespace(ends=ends, ages=ages)
         keep = Housekeeping(parts.kit, cast("Any", SimpleNamespace(partitions={3: parts.it.partition})), parts.calls)
         await keep._look_for_progress()
-        lag = {topic: parts.kit.metrics.journal.labels(topic)._value.get() for topic in JOURNAL}
-        assert lag == {topic: 5 if topic == SEND_ATTEMPTS else 0 for topic in JOURNAL}
+        assert told() == [{SEND_ATTEMPTS: 5, API_RESPONSES: 0, DECISIONS: 5}, {SEND_ATTEMPTS: 7.5, API_RESPONSES: 0}]
+        late.clear()
+        await keep._look_for_progress()
+        assert told() == [dict.fromkeys(JOURNAL, 0)] * 2
 
 
 def test_answers_are_counted_by_what_they_are_about() -> None:

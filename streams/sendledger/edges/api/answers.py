@@ -187,6 +187,7 @@ class MessageItem(Answer):
     error_code: str | None
     doubt_reason: str | None
     doubt_since: datetime | None
+    open_since: datetime | None
     tracking_id: str | None
     history_id: str | None
     operator_id: str | None

@@ -55,7 +55,7 @@ def application(desk: Desk, tokens: Tokens, *, per_second: float = 0.0) -> FastA
     app.state.desk = desk
     app.state.snapshots = stream.Snapshots(desk)
     app.state.page = page.read()
-    app.state.sessions = sessions = session.Sessions(tokens.keys)
+    app.state.sessions = sessions = session.Sessions(tokens.keys, desk.view.ended_sessions)
     problems.install(app)
     for part in (submissions, campaigns, messages, exports, suppressions, trail, stream, probes):
         app.include_router(part.router)

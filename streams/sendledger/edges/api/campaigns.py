@@ -66,9 +66,15 @@ ClockParameter = Annotated[
 ]
 
 
+StatesParameter = Annotated[
+    list[State] | None, Query(alias="state", description="Only campaigns in one of these states")
+]
+TextParameter = Annotated[str, Query(alias="q", max_length=128, description="In id, name or CAMPAIGNREF, in any case")]
+
+
 def _wanted(
-    state: Annotated[list[State] | None, Query(description="Only campaigns in one of these states")] = None,
-    text: Annotated[str, Query(alias="q", max_length=128, description="In id, name or CAMPAIGNREF, in any case")] = "",
+    states: StatesParameter = None,
+    text: TextParameter = "",
     sort: Annotated[
         Sort,
         Query(
@@ -77,7 +83,7 @@ def _wanted(
         ),
     ] = "newest",
 ) -> Wanted:
-    return Wanted(frozenset(state or ()), text, sort)
+    return Wanted(frozenset(states or ()), text, sort)
 
 
 WantedParameters = Annotated[Wanted, Depends(_wanted)]

@@ -1,54 +1,37 @@
-"""A campaign's messages as one file: CSV, NDJSON or Parquet (DESIGN §8).
-
-Masked CSV and NDJSON go out page by page as they are read. Parquet, and whole numbers, which have to be looked up in
-the requests, are made in a temporary file first; nobody can open it by its name when the first byte goes out.
-"""
+"""Exports: a campaign's messages, and the campaigns' numbers, as one file: CSV, NDJSON or Parquet (DESIGN §8)."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-import orjson
 import structlog
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from sendledger.domain.rows import Row, message_row
+from sendledger.domain.campaign_list import Wanted as WantedCampaigns
+from sendledger.domain.policies import DEFAULT
+from sendledger.domain.rows import Row, campaign_row, message_row
 from sendledger.domain.settled import Policy
-from sendledger.domain.spreadsheet import safe_text
 from sendledger.edges.api.auth import Caller, Reader
-from sendledger.edges.api.desk import Desk, KnownCampaign, TheDesk
+from sendledger.edges.api.campaigns import StatesParameter, TextParameter
+from sendledger.edges.api.desk import Desk, KnownCampaign, PolicyParameter, TheDesk
+from sendledger.edges.api.export_files import DESCRIBED, FormatParameter, in_one_file, paged
 from sendledger.edges.api.messages import WantedParameters
 from sendledger.edges.api.problems import RESPONSES, Problem, also
-from sendledger.edges.exports.database import Database, database
-from sendledger.edges.exports.files import Format, write_file
+from sendledger.edges.exports.database import Database
 from sendledger.edges.exports.scan import Reading, read_numbers
-from sendledger.edges.message_index import Page, Wanted
-from sendledger_schemas.states import MessageState
-from sendledger_schemas.tables import columns
+from sendledger.edges.message_index import Page
+from sendledger_schemas.states import CampaignState, MessageState
 
 log = structlog.get_logger()
 
-router = APIRouter(tags=["messages"], responses=RESPONSES)
+router = APIRouter(responses=RESPONSES)
 
-_COLUMNS = tuple(column.name for column in columns("messages"))
-_MEDIA: dict[Format, str] = {
-    "csv": "text/csv; charset=utf-8",
-    "ndjson": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-}
-_KINDS = [media.partition(";")[0] for media in _MEDIA.values()]
-_AT_ONCE = 2
-_BLOCK = 256 * 1024
+_PAGE = 200  # campaigns that are written before others get their turn
 
-FormatParameter = Annotated[Format, Query(alias="format", description="CSV has no text that a spreadsheet calculates")]
 NumbersParameter = Annotated[
     Literal["masked", "full"], Query(description="`full`: whole phone numbers; needs the scope admin, and takes longer")
 ]
@@ -56,8 +39,9 @@ NumbersParameter = Annotated[
 
 @router.get(
     "/v1/campaigns/{campaign_id}/export",
+    tags=["messages"],
     response_class=StreamingResponse,
-    responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in _KINDS}}, **also(404)},
+    responses={**DESCRIBED, **also(404)},
 )
 async def export(
     *,
@@ -73,15 +57,17 @@ async def export(
     full = numbers == "full"
     if full:
         _permit(caller, campaign_id)
-    headers = {"Content-Disposition": f'attachment; filename="messages.{format_}"'}
-    if full or format_ == "parquet":
-        async with _turns(request):
-            file = await _prepared(desk, campaign_id, wanted, format_, full=full)
-        return StreamingResponse(_blocks(file), headers=headers, media_type=_MEDIA[format_])
-    pages = desk.view.index.pages(campaign_id, wanted)
-    write, head = (_csv, ",".join(_COLUMNS) + "\r\n") if format_ == "csv" else (_ndjson, "")
-    body = _written(pages, head, partial(write, wanted.policy))
-    return StreamingResponse(body, headers=headers, media_type=_MEDIA[format_])
+    pages, now = desk.view.index.pages(campaign_id, wanted), datetime.now(UTC)
+    if not full and format_ != "parquet":
+        return paged("messages", _message_rows(pages, wanted.policy, now), format_)
+
+    async def fill(made: Database) -> None:
+        reading = Reading(made, ("messages",), campaign_id, wanted.policy, now)
+        await asyncio.to_thread(_add_messages, reading, pages)
+        if full:
+            await read_numbers(reading, desk.kafka, progress=lambda _read, _of: None)
+
+    return await in_one_file(request, "messages", format_, fill)
 
 
 def _permit(caller: Caller, campaign_id: str) -> None:
@@ -90,75 +76,64 @@ def _permit(caller: Caller, campaign_id: str) -> None:
     log.info("whole phone numbers exported", by=caller.by, campaign_id=campaign_id)
 
 
-def _turns(request: Request) -> asyncio.Semaphore:
-    """Each export of this kind reads the log and works on a file: so many at once."""
-    state = request.app.state
-    if not hasattr(state, "exports"):
-        state.exports = asyncio.Semaphore(_AT_ONCE)
-    turns: asyncio.Semaphore = state.exports
-    return turns
+def _message_rows(pages: Iterator[Page], policy: Policy, now: datetime) -> Iterator[list[Row]]:
+    for page in pages:
+        yield [message_row(MessageState.model_validate_json(document), policy, now) for document in page.items]
 
 
-# ---------------------------------------------------------------------------------------- page by page
-async def _written(pages: Iterator[Page], head: str, write: Callable[[Iterable[bytes]], str]) -> AsyncIterator[str]:
-    if head:
-        yield head
-    while (page := await asyncio.to_thread(next, pages, None)) is not None:
-        yield await asyncio.to_thread(write, page.items)
-
-
-def _row(document: bytes, policy: Policy) -> Row:
-    return message_row(MessageState.model_validate_json(document), policy)
-
-
-def _ndjson(policy: Policy, documents: Iterable[bytes]) -> str:
-    return "".join(orjson.dumps(_row(document, policy)).decode() + "\n" for document in documents)
-
-
-def _csv(policy: Policy, documents: Iterable[bytes]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerows([_cell(value) for value in _row(document, policy).values()] for document in documents)
-    return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()  # as DuckDB and JSON write it
-    return safe_text(value) if isinstance(value, str) else value
-
-
-# ---------------------------------------------------------------------------------------- as a file
-async def _prepared(desk: Desk, campaign_id: str, wanted: Wanted, format_: Format, *, full: bool) -> BinaryIO:
-    """A file, open and already without a name. Errors: StatementError, KafkaError, StandstillError."""
-    with tempfile.TemporaryDirectory(prefix="sendledger-export-") as directory:
-        with database(Path(directory) / "export.duckdb") as made:
-            reading = Reading(made, ("messages",), campaign_id, wanted.policy)
-            await asyncio.to_thread(_add, made, desk.view.index.pages(campaign_id, wanted), wanted.policy)
-            if full:
-                await read_numbers(reading, desk.kafka, progress=lambda _read, _of: None)
-            target = Path(directory) / "messages"
-            await asyncio.to_thread(_settled, made, target, format_)
-        return target.open("rb")
-
-
-def _add(made: Database, pages: Iterator[Page], policy: Policy) -> None:
+def _add_messages(reading: Reading, pages: Iterator[Page]) -> None:
     offset = 0
     for page in pages:
         for document in page.items:
             state = MessageState.model_validate_json(document)
             place = {"_partition": 0, "_offset": offset, "_request_partition": state.request.partition}
-            row = {**place, "_request_offset": state.request.offset, **message_row(state, policy)}
-            made.add("read_messages", row)
+            row = {**place, "_request_offset": state.request.offset, **message_row(state, reading.policy, reading.now)}
+            reading.database.add("read_messages", row)
             offset += 1
 
 
-def _settled(made: Database, target: Path, format_: Format) -> None:
-    made.settle("messages")
-    write_file(made, "messages", target, format_)
+@router.get(
+    "/v1/export/campaigns",
+    tags=["campaigns"],
+    response_class=StreamingResponse,
+    responses=DESCRIBED,
+)
+async def export_campaigns(
+    *,
+    request: Request,
+    desk: TheDesk,
+    _caller: Reader,
+    states: StatesParameter = None,
+    text: TextParameter = "",
+    policy: PolicyParameter = DEFAULT,
+    format_: FormatParameter = "csv",
+) -> Response:
+    """The numbers of each campaign, a row a campaign, by id: of all of them, or of those that a list would show.
+
+    As `sendledger export campaigns`: a campaign has its row once its first message is folded.
+    """
+    pages = _campaign_rows(_chosen(desk, WantedCampaigns(frozenset(states or ()), text)), policy)
+    if format_ != "parquet":
+        return paged("campaigns", pages, format_)
+
+    async def fill(made: Database) -> None:
+        await asyncio.to_thread(_add_campaigns, made, pages)
+
+    return await in_one_file(request, "campaigns", format_, fill)
 
 
-async def _blocks(file: BinaryIO) -> AsyncIterator[bytes]:
-    with file:
-        while block := await asyncio.to_thread(file.read, _BLOCK):
-            yield block
+def _chosen(desk: Desk, wanted: WantedCampaigns) -> list[CampaignState]:
+    """As they are now, whatever comes while the file is written."""
+    chosen = sorted(card.campaign_id for card in wanted.chosen(desk.board.cards().values()))
+    return [state for campaign_id in chosen if (state := desk.view.states.get(campaign_id)) is not None]
+
+
+def _campaign_rows(states: list[CampaignState], policy: Policy) -> Iterator[list[Row]]:
+    now = datetime.now(UTC)
+    for first in range(0, len(states), _PAGE):
+        yield [campaign_row(state, policy, now) for state in states[first : first + _PAGE]]
+
+
+def _add_campaigns(made: Database, pages: Iterator[list[Row]]) -> None:
+    for offset, row in enumerate(row for page in pages for row in page):
+        made.add("read_campaigns", {"_partition": 0, "_offset": offset, **row})

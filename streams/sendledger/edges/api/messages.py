@@ -41,6 +41,7 @@ _COLUMNS = (
     "error_code",
     "doubt_reason",
     "doubt_since",
+    "open_since",
     "tracking_id",
     "history_id",
     "operator_id",

@@ -1,13 +1,15 @@
 """The page's session: a token is traded for a cookie, which does as much as the token for some hours (DESIGN §8).
 
 The cookie does not hold the token, only its fingerprint, an end and a signature that needs the token's hash: it is
-good at every API with the same tokens and after a restart, and ends with its token. Scripts cannot read it
+good at every API with the same tokens and after a restart, and ends with its token. Signing out is a record on
+`sms.sessions.v1`, which each API process reads. Scripts cannot read the cookie
 (HttpOnly), other sites cannot send it (SameSite=Strict), and a write by it needs the header `X-Sendledger`, which no
 form and no link of another site can add.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -16,20 +18,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
+from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Request, Response
 from starlette.types import Scope
 
+from sendledger.domain.ended_sessions import LIFETIME, EndedSessions
 from sendledger.edges.api.auth import Caller, Reader
-from sendledger.edges.api.desk import json
+from sendledger.edges.api.desk import Desk, json
 from sendledger.edges.api.problems import RESPONSES, Problem
 
 router = APIRouter(tags=["session"], responses=RESPONSES)
 
-LIFETIME = 12 * 3600
 HEADER = b"x-sendledger"
 _SAFE = frozenset({"GET", "HEAD"})
 _PURPOSE = b"sendledger session 1"
 _FIELDS = 4
+_PATIENCE = 5.0  # seconds for the log to take the end of a session
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,27 @@ class Session:
     ends: int
     nonce: str
 
+    @property
+    def name(self) -> str:
+        """What it is called on the log: nothing that a cookie could be made of."""
+        return hashlib.sha256(self.nonce.encode()).hexdigest()[:32]
+
 
 class Sessions:
-    """Makes cookies and knows them again. `keys`: (caller, hash of its token) of every token that is valid now."""
+    """Makes cookies and knows them again. `keys`: (caller, hash of its token) of every token that is valid now.
+
+    `ended`: those that were signed out, here and, as the log is read, elsewhere.
+    """
 
     def __init__(
-        self, keys: Callable[[], Iterable[tuple[Caller, bytes]]], clock: Callable[[], float] = time.time
+        self,
+        keys: Callable[[], Iterable[tuple[Caller, bytes]]],
+        ended: EndedSessions,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._tokens = keys
+        self._ended = ended
         self._clock = clock
-        self._ended: dict[str, int] = {}
 
     def _keys(self) -> list[tuple[Caller, bytes]]:
         return [(caller, hmac.digest(digest, _PURPOSE, hashlib.sha256)) for caller, digest in self._tokens()]
@@ -61,7 +76,7 @@ class Sessions:
         return ".".join((caller.by.removeprefix("token:"), str(ends), nonce, _signed(key, caller, ends, nonce)))
 
     def known(self, value: str) -> Session | None:
-        """The session of a cookie's value; None if it is made up, over, or was signed out here."""
+        """The session of a cookie's value; None if it is made up, over, or was signed out."""
         parts = value.split(".")
         if len(parts) != _FIELDS or not (
             parts[1].isascii() and parts[1].isdecimal() and len(parts[1]) <= len("9" * 12)
@@ -73,14 +88,14 @@ class Sessions:
             right = hmac.compare_digest(_signed(key, caller, ends, nonce).encode(), signature.encode())
             if right and caller.by == f"token:{fingerprint}":
                 found = caller
-        if found is None or ends <= self._clock() or nonce in self._ended:
+        if found is None or ends <= self._clock():
             return None
-        return Session(found, ends, nonce)
+        session = Session(found, ends, nonce)
+        return None if session.name in self._ended else session
 
     def end(self, session: Session) -> None:
         """The cookie is worth nothing any more in this process, also if somebody kept a copy."""
-        now = self._clock()
-        self._ended = {nonce: ends for nonce, ends in self._ended.items() if ends > now} | {session.nonce: session.ends}
+        self._ended.add(session.name, session.ends)
 
     def caller(self, scope: Scope) -> Caller | None:
         """Whose cookie a request has; its session is left in the request's state. Errors: 403 without the header."""
@@ -135,13 +150,27 @@ async def who(request: Request, caller: Reader) -> Response:
 
 @router.delete("/v1/session", status_code=204)
 async def sign_out(request: Request, _caller: Reader) -> Response:
-    """End the session of this request's cookie, and take the cookie back."""
+    """End the session of this request's cookie at every API process, and take the cookie back.
+
+    503: it has ended here, and the browser has no cookie any more; other processes may not have heard of it.
+    """
     session: Session | None = getattr(request.state, "session", None)
+    answer = Response(status_code=204)
     if session is not None:
         request.app.state.sessions.end(session)
-    answer = Response(status_code=204)
+        desk: Desk = request.app.state.desk
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await desk.orders.end_session(session.name, session.ends)
+        except (KafkaError, TimeoutError):
+            answer = _half_signed_out().answer()
     _set(answer, request, "", 0)
     return answer
+
+
+def _half_signed_out() -> Problem:
+    detail = "the session has ended here; Kafka does not answer, so other API processes may take a copy of the cookie"
+    return Problem(503, "log-away", detail)
 
 
 def _set(answer: Response, request: Request, value: str, seconds: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -68,6 +69,8 @@ class Reading:
     tables: Collection[str]
     campaign: str | None = None
     policy: Policy = DEFAULT
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The moment of which `unknown` tells."""
     unreadable: Counter[str] = field(default_factory=Counter)
     """By topic, how many records nobody could read: they are left out."""
 
@@ -111,12 +114,12 @@ class Reading:
         state = self._read(record, MessageState, "messages")
         if state is not None:
             at = {"_request_partition": state.request.partition, "_request_offset": state.request.offset}
-            self.database.add("read_messages", {**_place(record), **at, **message_row(state, self.policy)})
+            self.database.add("read_messages", {**_place(record), **at, **message_row(state, self.policy, self.now)})
 
     def _campaign(self, record: ConsumerRecord[Any, Any]) -> None:
         state = self._read(record, CampaignState, "campaigns")
         if state is not None and state.campaign_id != NO_CAMPAIGN:
-            self.database.add("read_campaigns", {**_place(record), **campaign_row(state, self.policy)})
+            self.database.add("read_campaigns", {**_place(record), **campaign_row(state, self.policy, self.now)})
 
     def _number(self, record: ConsumerRecord[Any, Any]) -> None:
         if record.value is None or (self._needle is not None and self._needle not in record.value):

@@ -8,6 +8,7 @@ Loop, for each stretch of one partition
  2. delete, upsert                     a row only by one of a greater rank
  3. move the cursor                    in the same transaction: a kill at any moment leaves both or neither
 After a lost connection it begins again with the start, for `patience` seconds without any step done; then it gives up.
+Beside it, every few seconds: where the topics end, and how old what waits is, for the metrics.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ from collections.abc import Callable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from sendledger.config import Settings
 from sendledger.domain.changes import Changes, campaign_of, message_of
 from sendledger.domain.postgres import KEYS
 from sendledger.edges.kafka import connection, consumer
+from sendledger.edges.log_reader import LogReader
 from sendledger.edges.log_scan import Progress
+from sendledger.edges.position_metrics import Seen, behind
+from sendledger.edges.sinks.metrics import SinkMetrics
 from sendledger.edges.sinks.sink import Sink, SinkError
 from sendledger.edges.sinks.tables import Away, Place, Tables, connected
 from sendledger.edges.topic_ids import topic_ids
+from sendledger.life import Life
 from sendledger_schemas.topics import CAMPAIGN_STATE, MESSAGE_STATE
 
 log = structlog.get_logger()
@@ -36,18 +42,31 @@ _READERS = {MESSAGE_STATE: message_of, CAMPAIGN_STATE: campaign_of}
 _POLL_MS = 500
 _AT_ONCE = 5_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_LOOK_EVERY = 5.0
+_SMALL = {"max_partition_fetch_bytes": 4096}  # a record's time is wanted, not what stands behind it
 
 
 async def keep(
-    settings: Settings, sink: Sink, *, progress: Progress, caught_up: Callable[[], None] = lambda: None
+    settings: Settings,
+    sink: Sink,
+    *,
+    progress: Progress,
+    life: Life | None = None,
+    caught_up: Callable[[], None] = lambda: None,
 ) -> None:
-    """Keep the tables until cancelled. Errors: SinkError, KafkaError."""
+    """Keep the tables until cancelled. `life` is ready while they follow the topics. Errors: SinkError, KafkaError."""
     ids = await topic_ids(connection(settings.kafka), tuple(_TABLES))
     places = [(topic, partition) for topic in _TABLES for partition in range(settings.partitions)]
-    reader = consumer(settings.kafka, group_id=None)
+    reader, life = consumer(settings.kafka, group_id=None), life or Life()
+    run = _Run(sink, reader, ids, progress=progress, caught_up=caught_up, places=places, life=life)
+    watching = [] if sink.once else [asyncio.create_task(run.watch(settings), name="sink's watch")]
     try:
-        await _Run(sink, reader, ids, progress=progress, caught_up=caught_up, places=places).until_done()
+        await run.until_done()
     finally:
+        life.ready.clear()
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         await _stopped(reader)
 
 
@@ -71,7 +90,9 @@ class _Run:
         places: list[Place],
         progress: Progress,
         caught_up: Callable[[], None],
+        life: Life,
     ) -> None:
+        self._life, self._metrics = life, SinkMetrics(life.registry)
         self._sink, self._reader, self._ids, self._places = sink, reader, ids, places
         self._progress, self._caught_up = progress, caught_up
         self._at: dict[Place, int] = {}
@@ -90,6 +111,8 @@ class _Run:
                     await self._follow(tables)
                     return
             except Away as error:
+                self._life.ready.clear()
+                self._metrics.failed("database_away")
                 stood = time.monotonic() - self._stood
                 if stood > self._sink.patience:
                     raise SinkError(f"PostgreSQL is away for {stood:.0f} s: {error}") from None
@@ -118,6 +141,7 @@ class _Run:
             self._progress(everything - left, everything)
             if not left and not told:
                 told = True
+                self._life.ready.set()
                 self._caught_up()
                 if self._sink.once:
                     return
@@ -131,6 +155,7 @@ class _Run:
         await asyncio.to_thread(_taken, changes, records)
         if changes.unreadable:
             log.warning("records that nobody can read are left out", topic=place[0], records=changes.unreadable)
+            self._metrics.failed("unreadable_record", changes.unreadable)
         position = await self._reader.position(TopicPartition(*place))
         await self._move(tables, place, changes, position)
 
@@ -143,11 +168,34 @@ class _Run:
                     await self._move(tables, place, _changes(place), position)
 
     async def _move(self, tables: Tables, place: Place, changes: Changes, position: int) -> None:
-        now = await tables.apply(place, _TABLES[place[0]], changes, self._at[place], position)
-        self._at[place] = now
+        table = _TABLES[place[0]]
+        moved = await tables.apply(place, table, changes, self._at[place], position)
+        self._at[place] = moved.cursor
+        self._metrics.positions.moved({TopicPartition(*place): moved.cursor})
         self._stood = time.monotonic()
-        if now != position:  # another sink was here
-            self._reader.seek(TopicPartition(*place), now)
+        if moved.cursor != position:  # another sink was here
+            self._reader.seek(TopicPartition(*place), moved.cursor)
+            return
+        self._metrics.rows.labels(table).inc(moved.put)
+        self._metrics.deleted.labels(table).inc(moved.deleted)
+        self._metrics.written_at.set_to_current_time()
+
+    async def watch(self, settings: Settings) -> None:
+        """Tell every few seconds how far the tables are, until cancelled. Also while the database is away."""
+        async with consumer(settings.kafka, group_id=None, **_SMALL) as started:
+            lookups = LogReader(started)
+            while True:
+                await asyncio.sleep(_LOOK_EVERY)
+                cursors = {TopicPartition(*place): at for place, at in self._at.items()}
+                try:
+                    ends = await lookups.ends(cursors) if cursors else {}
+                    late = behind(cursors, ends)
+                    ages = await lookups.ages(late) if late else {}
+                except KafkaError as error:
+                    log.warning("the ends of the topics cannot be asked for", error=type(error).__name__)
+                    continue
+                now = {TopicPartition(*place): at for place, at in self._at.items()}
+                self._metrics.positions.told(Seen(now, ends, ages))
 
 
 def _changes(place: Place) -> Changes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 import orjson
 import psycopg
@@ -28,6 +29,15 @@ _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "reserv
 
 class Away(Exception):
     """The database is away for the moment; the message says why."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where the cursor is now, and what changed on the way: rows put (new or newer), rows deleted."""
+
+    cursor: int
+    put: int = 0
+    deleted: int = 0
 
 
 class Tables:
@@ -60,12 +70,13 @@ class Tables:
                 )
         return {place: known[place][1] for place in places}
 
-    async def apply(self, place: Place, table: str, changes: Changes, begin: int, end: int) -> int:
+    async def apply(self, place: Place, table: str, changes: Changes, begin: int, end: int) -> Moved:
         """Put changes that stood on the log from `begin` to before `end`, and move the cursor, in one transaction.
 
-        Nothing is done unless the cursor is at `begin`: somebody else was here. Returns where the cursor is then.
+        Nothing is done unless the cursor is at `begin`: somebody else was here.
         Errors: SinkError, Away.
         """
+        put = deleted = 0
         with _told(self._schema):
             async with self._connection.transaction():
                 # 1. alone with this partition until the end of the transaction
@@ -73,15 +84,17 @@ class Tables:
                 if found is None:
                     raise SinkError(f"the cursor of {place[0]} is gone from schema {self._schema}: start again")
                 if found[0] != begin:
-                    return int(found[0])
+                    return Moved(int(found[0]))
                 # 2. rows
                 if changes.gone:
-                    await self._connection.execute(delete(self._schema, table).encode(), (changes.gone,))
+                    done = await self._connection.execute(delete(self._schema, table).encode(), (changes.gone,))
+                    deleted = done.rowcount
                 if rows := changes.rows:
-                    await self._connection.execute(upsert(self._schema, table).encode(), (orjson.dumps(rows).decode(),))
+                    as_json = orjson.dumps(rows).decode()
+                    put = (await self._connection.execute(upsert(self._schema, table).encode(), (as_json,))).rowcount
                 # 3. cursor; both are there once the transaction is, or neither
                 await self._connection.execute(self._move.encode(), (end, *place))
-        return end
+        return Moved(end, put, deleted)
 
 
 @asynccontextmanager
@@ -111,7 +124,10 @@ def _told(schema: str) -> Iterator[None]:
         yield
     except (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn) as error:
         why = f"schema {schema} has not all tables and columns ({error.diag.message_primary})"
-        raise SinkError(f"{why}: --create makes what is missing, --ddl prints it") from None
+        hint = (
+            "--create makes missing tables, --ddl prints them; a schema of an older version is dropped and filled anew"
+        )
+        raise SinkError(f"{why}: {hint}") from None
     except psycopg.OperationalError as error:
         raise Away(_words(error)) from None
     except psycopg.Error as error:
