@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -61,7 +62,7 @@ class JournalWriter:
         self._producer = producer
         self._broker = broker
         self.told: Told = lambda _topic, _partition, _records: None
-        self._waiting: list[tuple[Entry, asyncio.Future[int]]] = []
+        self._waiting: list[tuple[Entry, Callable[[int], None]]] = []
         self._wake = asyncio.Event()
 
     async def write(self, entries: Sequence[Entry]) -> list[int]:
@@ -109,11 +110,18 @@ class JournalWriter:
                 self.told(batch.topic, batch.partition, records)
         return [first[number] + behind for number, behind in places]
 
-    async def add(self, entry: Entry) -> int:
-        """Write one entry along with those of others; its offset. `run` must be running."""
-        written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append((entry, written))
+    def hand_over(self, entry: Entry, done: Callable[[int], None]) -> None:
+        """Write one entry along with those of others; `done` gets its offset once it is acknowledged.
+
+        `run` must be running; what `done` raises ends it.
+        """
+        self._waiting.append((entry, done))
         self._wake.set()
+
+    async def add(self, entry: Entry) -> int:
+        """As `hand_over`, for who has to wait: its offset."""
+        written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.hand_over(entry, partial(_resolve, written))
         return await written
 
     async def run(self) -> None:
@@ -122,16 +130,14 @@ class JournalWriter:
             await self._wake.wait()
             self._wake.clear()
             waiting, self._waiting = self._waiting, []
-            try:
-                offsets = await self.write([entry for entry, _ in waiting])
-            except BaseException as error:
-                for _, written in waiting:
-                    if not written.done():
-                        written.cancel()
-                raise error from None
-            for (_, written), offset in zip(waiting, offsets, strict=True):
-                if not written.done():
-                    written.set_result(offset)
+            offsets = await self.write([entry for entry, _ in waiting])
+            for (_, done), offset in zip(waiting, offsets, strict=True):
+                done(offset)
+
+
+def _resolve(written: asyncio.Future[int], offset: int) -> None:
+    if not written.done():
+        written.set_result(offset)
 
 
 class JournalReader:
