@@ -26,7 +26,7 @@ from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.lease import Lease
 from sendledger.agents.position_metrics import PositionMetrics
 from sendledger.agents.sender_calls import Calls
-from sendledger.agents.sender_claims import Claims, Requests
+from sendledger.agents.sender_claims import Claims
 from sendledger.agents.sender_control import ControlLog
 from sendledger.agents.sender_failures import FailureWatch
 from sendledger.agents.sender_housekeeping import Housekeeping
@@ -34,6 +34,7 @@ from sendledger.agents.sender_journal import UNHURRIED, JournalReader, JournalWr
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_metrics import SenderMetrics
 from sendledger.agents.sender_partition import JOURNAL, Partition
+from sendledger.agents.sender_requests import Requests
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.pace import Pace

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -24,7 +24,6 @@ from sendledger.edges.failpoints import Failpoint
 from sendledger.edges.provider_exchange import Answer, Exchange
 from sendledger.wire import sendsms
 from sendledger.wire.sendsms import FORM_CONTENT_TYPE, SendSms, UnsendableRequest, decode_response, encode_form
-from sendledger_schemas.requests import SendRequested
 
 _HEADERS = {"Content-Type": FORM_CONTENT_TYPE, "Accept-Encoding": "identity", "User-Agent": "sendledger"}
 _THROTTLED, _SERVER_FAULTS = 429, 500
@@ -33,6 +32,21 @@ _SUCCESSES, _REDIRECTS = range(200, 300), range(300, 400)
 
 Objection = Callable[[], str | None]
 """Why a call must not be made, asked when its connection is there; None: it may."""
+
+
+class Sendable(Protocol):
+    """What a call needs of a `SendRequested`."""
+
+    @property
+    def to(self) -> str: ...  # noqa: D102
+    @property
+    def sender(self) -> str: ...  # noqa: D102
+    @property
+    def text(self) -> str: ...  # noqa: D102
+    @property
+    def operator_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def campaign_ref(self) -> str | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,7 @@ class Provider:
         if self._exchange is not None:
             await self._exchange.close()
 
-    def prepare(self, request: SendRequested) -> Call | Refused:
+    def prepare(self, request: Sendable) -> Call | Refused:
         """Write a request down; what cannot be written is refused here, as our own bug, before any byte is sent."""
         sms = SendSms(
             api_key=self._key.get_secret_value(),
