@@ -178,10 +178,7 @@ class Calls:
         now = steady()
         if not self._kit.lease.holds(now):
             return _NAP  # our share of the pace may be another's by now
-        wait = self._kit.pace.wait(now)
-        if wait <= 0:
-            self._kit.pace.take(now)
-        return wait
+        return self._kit.pace.wait_or_take(now)
 
     def _objection(self, claimed: Claimed, *, control_matters: bool = True) -> SecondLook | None:
         if claimed.partition.closing:

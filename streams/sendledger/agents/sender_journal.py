@@ -17,6 +17,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from sendledger.agents.sender_partition import JOURNAL, Partition, Read, Written
 from sendledger.edges.clocks import BrokerClock, utc_now
 from sendledger.edges.failpoints import Failpoint
+from sendledger.edges.publisher import MAX_BATCH_BYTES
+from sendledger.edges.record_batch import Packer
 from sendledger_schemas.envelope import HEADERS, encode_each
 from sendledger_schemas.registry import Data
 from sendledger_schemas.topics import API_RESPONSES
@@ -44,22 +46,23 @@ Told = Callable[[str, int, Sequence[Read]], None]
 
 
 class _Batch(NamedTuple):
-    """`written`: (key, value) of each record; `sent`: of the producer."""
+    """`written`: (key, value) of each record."""
 
     topic: str
     partition: int
-    builder: Any
+    packer: Packer
     written: list[tuple[bytes, bytes]]
 
 
 class JournalWriter:
     """Writes entries; what returns is on all in-sync replicas. An error is final: the process has to end.
 
-    `told`: of each batch, before who wrote it knows.
+    `told`: of each batch, before who wrote it knows. `most_bytes`: of a batch before it is compressed.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, broker: BrokerClock) -> None:
+    def __init__(self, producer: AIOKafkaProducer, broker: BrokerClock, *, most_bytes: int = MAX_BATCH_BYTES) -> None:
         self._producer = producer
+        self._most_bytes = most_bytes
         self._broker = broker
         self.told: Told = lambda _topic, _partition, _records: None
         self._waiting: list[tuple[Entry, Callable[[int], None]]] = []
@@ -81,16 +84,18 @@ class JournalWriter:
             number = open_.get(place)
             if number is None or not self._append(batches[number], key, value):
                 number = open_[place] = len(batches)
-                batches.append(_Batch(*place, self._producer.create_batch(), []))
+                batches.append(_Batch(*place, Packer(self._most_bytes), []))
                 if not self._append(batches[number], key, value):
                     raise ValueError("an event of the journal is larger than a batch")
             places.append((number, len(batches[number].written) - 1))
-        sent = [await self._producer.send_batch(one.builder, one.topic, partition=one.partition) for one in batches]
+        sent = [
+            await self._producer.send_batch(one.packer.batch(), one.topic, partition=one.partition) for one in batches
+        ]
         return asyncio.ensure_future(self._acknowledged(batches, sent, places))
 
     @staticmethod
     def _append(batch: _Batch, key: bytes, value: bytes) -> bool:
-        if batch.builder.append(timestamp=None, key=key, value=value, headers=HEADERS) is None:
+        if not batch.packer.append(key, value, HEADERS):
             return False
         batch.written.append((key, value))
         return True

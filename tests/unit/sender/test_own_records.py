@@ -24,6 +24,7 @@ from tests.support.partition import Log, Record, Worker, log_of, ready, worker
 from tests.support.processes import until
 
 LOG, NUMBER = 4, 3
+TWO = 1_000  # bytes of a batch: claims of two messages, and not of three
 
 
 def told(it: Worker, topic: str, first: int, end: int) -> bool:
@@ -169,23 +170,15 @@ class _Producer:
 
     def __init__(self, before: int, *, lost: bool) -> None:
         self.end, self.lost = before, lost
-
-    def create_batch(self) -> Any:
-        """A batch of two records at most."""
-        records = list[int]()
-
-        def append(**_record: Any) -> object:
-            records.append(0)
-            return None if len(records) > 2 else True
-
-        return SimpleNamespace(append=append, all=records)
+        self.batches: list[int] = []
 
     async def send_batch(self, batch: Any, _topic: str, *, partition: int) -> asyncio.Future[Any]:
         """Where it stands."""
         assert partition == NUMBER
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         done.set_result(SimpleNamespace(offset=-1 if self.lost else self.end, timestamp=1_700_000_000_000))
-        self.end += min(2, len(batch.all))
+        self.end += batch.record_count()
+        self.batches.append(batch.record_count())
         return done
 
 
@@ -193,7 +186,8 @@ class _Producer:
 async def test_each_batch_is_told_with_its_offsets(lost: bool) -> None:  # noqa: FBT001 — a parameter of the test
     """The bytes that were written, where they stand; of what the broker knows no place nothing is told."""
     heard: list[tuple[str, int, int, bytes | None]] = []
-    writer = JournalWriter(cast("Any", _Producer(7, lost=lost)), BrokerClock())
+    producer = _Producer(7, lost=lost)
+    writer = JournalWriter(cast("Any", producer), BrokerClock(), most_bytes=TWO)
     writer.told = lambda topic, number, records: heard.extend(
         (topic, number, one.offset, one.key) for one in records if b"attempt-started" in (one.value or b"")
     )
@@ -203,3 +197,4 @@ async def test_each_batch_is_told_with_its_offsets(lost: bool) -> None:  # noqa:
         assert offsets == [7, 8, 9]
     places = [(SEND_ATTEMPTS, NUMBER, 7 + number, f"r{number}".encode()) for number in range(3)]
     assert heard == ([] if lost else places)
+    assert producer.batches == [2, 1]
