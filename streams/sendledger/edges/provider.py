@@ -1,7 +1,7 @@
 """The provider's API over HTTP: one POST a call, and how it ended as a value (DESIGN §6, rule 6 and classification).
 
-Nothing here repeats a call: no redirect is followed, no proxy is taken from the environment, aiohttp itself repeats
-only idempotent methods on a stale connection and POST is none (tested). A call has a total deadline, its answer a cap.
+Nothing here repeats a call, follows a redirect or takes a proxy from the environment: what is beneath it makes one
+exchange and knows of nothing else (`provider_exchange`; tested). A call has a total deadline, its answer a cap.
 The key and the text are only ever in the body of the request; no exception leaves `call`.
 """
 

@@ -43,7 +43,7 @@ class Exchange:
     """
 
     def __init__(self, url: URL, headers: dict[str, str], *, concurrency: int, strike: Failpoint | None) -> None:
-        self._url, self._strike = url, strike
+        self._url, self._strike, self._most_kept = url, strike, concurrency
         self._connector = aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=KEEP_ALIVE)
         self._head = _head(url, headers)
         self._target: aiohttp.ClientRequest | None = None
@@ -58,6 +58,11 @@ class Exchange:
             if self._url.scheme not in self._connector.allowed_protocol_schema_set:
                 raise NonHttpUrlClientError(self._url)
             self._target = _Target(hdrs.METH_POST, self._url)
+        for _ in range(self._most_kept):
+            connection = await self._connector.connect(self._target, [], _NO_LIMITS)
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()  # something came while it was idle: it would be taken for our answer
         return await self._connector.connect(self._target, [], _NO_LIMITS)
 
     async def post(self, body: bytes, connection: Connection) -> Answer:

@@ -116,6 +116,29 @@ async def test_a_late_answer_is_nobody_elses(ending: str) -> None:
         assert (len(server.requests), server.connections) == (2, 2)
 
 
+async def test_what_came_unasked_is_nobodys_answer() -> None:
+    """A server says something on an idle connection, as some do before they close it: the next call has a new one."""
+    more = asyncio.Event()
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        await answer()(writer)
+        await more.wait()
+        await answer(OK.replace("SMS_12345", "SMS_99999"))(writer)
+
+    async with (
+        serving(script) as server,
+        Provider(server.url, SecretStr(KEY), timeout=5.0, concurrency=1) as provider,
+    ):
+        prepared = provider.prepare(REQUEST)
+        assert isinstance(prepared, Call)
+        assert await provider.call(prepared) == Taken("SMS_12345")
+        ((kept,),) = provider._exchange._connector._conns.values()  # type: ignore[union-attr]
+        more.set()
+        await until(lambda: kept[0].should_close, "it has come", timeout=5)
+        assert await provider.call(prepared) == Taken("SMS_12345")
+        assert (len(server.requests), server.connections) == (2, 2)
+
+
 @pytest.mark.parametrize("scheme", ["ftp", "file", "ws+x"])
 async def test_what_is_no_address_of_http_is_not_connected_to(scheme: str) -> None:
     """Not even where somebody listens there."""
