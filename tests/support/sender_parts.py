@@ -51,6 +51,7 @@ class Parts:
     owns: bool = True
     broker_now: int = NOON
     acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
+    acknowledging: list[asyncio.Task[None]] = field(default_factory=list)
     calls: Calls = field(init=False)
     kit: Kit = field(init=False)
 
@@ -62,7 +63,7 @@ class Parts:
             "Kit",
             SimpleNamespace(
                 provider=SimpleNamespace(call=self.called),
-                writer=SimpleNamespace(add=self.add, write=self.write),
+                writer=SimpleNamespace(add=self.add, write=self.write, hand_over=self.hand_over),
                 control=self.control,
                 broker=SimpleNamespace(micros=lambda: self.broker_now),
                 pace=pace,
@@ -92,6 +93,16 @@ class Parts:
         offset = len(self.written) - 1
         await self.acknowledged.wait()
         return offset
+
+    def hand_over(self, entry: Entry, done: Callable[[int], None]) -> None:
+        """Kafka's side, for who does not wait."""
+        self.written.append(entry)
+        offset = len(self.written) - 1
+        self.acknowledging.append(asyncio.create_task(self._acknowledge(offset, done)))
+
+    async def _acknowledge(self, offset: int, done: Callable[[int], None]) -> None:
+        await self.acknowledged.wait()
+        done(offset)
 
     async def write(self, entries: Sequence[Entry]) -> list[int]:
         """Kafka's side, for many at once."""

@@ -25,14 +25,15 @@ from aiokafka import ConsumerRecord, TopicPartition
 from sendledger.agents.driver import BatchApp, LogRange
 from sendledger.agents.lease import Lease
 from sendledger.agents.sender_calls import Calls
-from sendledger.agents.sender_claims import Claims, Requests
+from sendledger.agents.sender_claims import Claims
 from sendledger.agents.sender_control import ControlLog
 from sendledger.agents.sender_failures import FailureWatch
 from sendledger.agents.sender_housekeeping import Housekeeping
-from sendledger.agents.sender_journal import JournalReader, JournalWriter
+from sendledger.agents.sender_journal import UNHURRIED, JournalReader, JournalWriter
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_metrics import SenderMetrics
 from sendledger.agents.sender_partition import JOURNAL, Partition
+from sendledger.agents.sender_requests import Requests
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.pace import Pace
@@ -156,8 +157,9 @@ class _Process:
         link = connection(self._settings.kafka)
         ids = await topic_ids(link, (SEND_REQUESTS, *JOURNAL))
         kit = await self._kit(stack)
-        journal = await stack.enter_async_context(consumer(self._settings.kafka))
+        journal = await stack.enter_async_context(consumer(self._settings.kafka, **UNHURRIED))
         reader = JournalReader(journal, kit.broker, kit.wake, kit.strike)
+        kit.writer.told = reader.wrote
         calls = Calls(kit)
         claims = Claims(kit, calls, Requests(kit.lookups))
         owner = Sender(kit, reader, claims, " ".join(f"{topic}={ids[topic]}" for topic in sorted(ids)))

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -107,7 +108,23 @@ class Calls:
     def _begin(self, claimed: Claimed, group: asyncio.TaskGroup) -> None:
         claimed.partition.let_go()
         self.in_flight += 1
-        group.create_task(self._finish(claimed))
+        group.create_task(self._one_by_one(claimed, group))
+
+    async def _one_by_one(self, claimed: Claimed, group: asyncio.TaskGroup) -> None:
+        """This call, and whatever may go at once when it has ended: a task for each would be much of its price."""
+        following: Claimed | None = claimed
+        while following is not None:
+            await self._finish(following, group)
+            following = self._next()
+        self._ended.set()
+
+    def _next(self) -> Claimed | None:
+        if not self._ready or self._wait(self._ready[0]) > 0:
+            return None
+        claimed = self._ready.popleft()
+        claimed.partition.let_go()
+        self.in_flight += 1
+        return claimed
 
     def _give_back(self, group: asyncio.TaskGroup) -> None:
         """Claims that an order has stopped do not wait behind the first one until they are stale."""
@@ -161,10 +178,7 @@ class Calls:
         now = steady()
         if not self._kit.lease.holds(now):
             return _NAP  # our share of the pace may be another's by now
-        wait = self._kit.pace.wait(now)
-        if wait <= 0:
-            self._kit.pace.take(now)
-        return wait
+        return self._kit.pace.wait_or_take(now)
 
     def _objection(self, claimed: Claimed, *, control_matters: bool = True) -> SecondLook | None:
         if claimed.partition.closing:
@@ -182,15 +196,13 @@ class Calls:
             expired=claimed.expires <= wall_micros(),
         )
 
-    async def _finish(self, claimed: Claimed) -> None:
+    async def _finish(self, claimed: Claimed, group: asyncio.TaskGroup) -> None:
         began = steady()
         try:
             outcome = await self._outcome(claimed)
         finally:
             self.in_flight -= 1
-            self._ended.set()
-        await self._respond(claimed, outcome, steady() - began)
-        self.forget(claimed.name)
+        self._respond(claimed, outcome, steady() - began, group)
 
     async def _outcome(self, claimed: Claimed) -> Outcome:
         self._kit.strike("before_call")
@@ -203,16 +215,28 @@ class Calls:
         self._kit.metrics.call_seconds.observe(steady() - began)
         return outcome
 
-    async def _respond(self, claimed: Claimed, outcome: Outcome, seconds: float) -> None:
+    def _respond(self, claimed: Claimed, outcome: Outcome, seconds: float, group: asyncio.TaskGroup) -> None:
+        """Hand the end over to be written; the call's place is free meanwhile."""
         response = response_to(claimed.message, claimed.attempt, outcome, ended=utc_now(), seconds=seconds)
         pause = self._follow(claimed, outcome)
-        name = event_id(response.TYPE, *map(str, claimed.name), self._kit.incarnation)
-        key = claimed.message.recipient_id
-        await self._kit.writer.add(Entry(API_RESPONSES, claimed.partition.number, key, name, response))
+        name = event_id(response.TYPE, claimed.message.message_id, str(claimed.attempt), self._kit.incarnation)
+        entry = Entry(API_RESPONSES, claimed.partition.number, claimed.message.recipient_id, name, response)
+        self._kit.writer.hand_over(entry, partial(self._written, claimed, outcome, pause, group))
+
+    def _written(
+        self, claimed: Claimed, outcome: Outcome, pause: Pause | None, group: asyncio.TaskGroup, _: int
+    ) -> None:
+        """The end is on the log."""
         self._kit.strike("response_written")
         self._kit.metrics.ended(outcome)
-        if pause is not None:
-            await pause_by_itself(self._kit, pause)
+        if pause is None:
+            self.forget(claimed.name)
+        else:
+            group.create_task(self._pause(claimed, pause))
+
+    async def _pause(self, claimed: Claimed, pause: Pause) -> None:
+        await pause_by_itself(self._kit, pause)
+        self.forget(claimed.name)
 
     async def _call(self, claimed: Claimed) -> Outcome:
         control = self._kit.control.control

@@ -3,72 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 import structlog
-from aiokafka import TopicPartition
 
 from sendledger.agents.sender_calls import Calls, Claimed
 from sendledger.agents.sender_evidence import facts_about, may_resend
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
-from sendledger.agents.sender_partition import GivenUpError, Partition, Read
+from sendledger.agents.sender_partition import GivenUpError, Partition
 from sendledger.agents.sender_queue import Pick
+from sendledger.agents.sender_requests import Requests
 from sendledger.domain.call_ends import Refused
 from sendledger.domain.message import Message
 from sendledger.domain.sending import expires_at, won
 from sendledger.edges.clocks import steady, wall_micros
 from sendledger.edges.kafka import consumer
-from sendledger.edges.log_reader import LogReader
+from sendledger.edges.provider import Sendable
 from sendledger.edges.sender_store import Waiting
 from sendledger_schemas.attempts import AttemptStarted, RequestPosition, SendWithheld, WithheldReason
-from sendledger_schemas.envelope import UnreadableEvent, decode_data
 from sendledger_schemas.ids import event_id
-from sendledger_schemas.requests import SendRequested
-from sendledger_schemas.topics import SEND_ATTEMPTS, SEND_REQUESTS
+from sendledger_schemas.topics import SEND_ATTEMPTS
 
 _AHEAD = 0.1
 _ROUNDS = 4  # claims, calls, answers, and what is being read back: each may have the whole concurrency
 _IDLE = 0.25
 _GATHER = 0.002
 _FRESH = 0.9
-_KEPT = 20_000
 
 _log = structlog.get_logger()
-
-
-class Requests:
-    """Requests as bytes, by place: a bounded memory of what was just read, and the log for the rest (P7)."""
-
-    def __init__(self, reader: LogReader, kept: int = _KEPT) -> None:
-        self._reader = reader
-        self._kept = kept
-        self._memory: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-
-    def remember(self, partition: int, records: Sequence[Read]) -> None:
-        """Records that were just read."""
-        for record in records:
-            self._memory[partition, record.offset] = record.value or b""
-        while len(self._memory) > self._kept:
-            self._memory.popitem(last=False)
-
-    async def get(self, partition: int, offsets: Sequence[int]) -> dict[int, SendRequested | Refused | None]:
-        """The requests at these offsets; Refused for one that cannot be read, None for one that retention deleted."""
-        raw = {offset: self._memory.pop((partition, offset), None) for offset in offsets}
-        if missing := [offset for offset, value in raw.items() if value is None]:
-            found = await self._reader.at(TopicPartition(SEND_REQUESTS, partition), missing)
-            self.remember(partition, [record for offset, record in found.items() if offset not in raw])
-            raw.update({offset: found[offset].value for offset in missing if offset in found})
-        return {offset: None if value is None else _request(value) for offset, value in raw.items()}
-
-
-def _request(raw: bytes) -> SendRequested | Refused:
-    try:
-        data = decode_data(raw)
-    except UnreadableEvent as fault:
-        return Refused("UNSENDABLE", str(fault), "bug")
-    return data if isinstance(data, SendRequested) else Refused("UNSENDABLE", "not a request", "bug")
 
 
 class Claims:
@@ -188,7 +151,7 @@ class Claims:
         self, picks: Sequence[tuple[Partition, Pick]]
     ) -> tuple[list[Claimed], list[tuple[Partition, Message, WithheldReason]]]:
         """The requests of the picks; those whose request the log has no longer are withheld instead (retention)."""
-        requests: dict[tuple[int, int], SendRequested | Refused | None] = {}
+        requests: dict[tuple[int, int], Sendable | Refused | None] = {}
         for number, offsets in _places(picks).items():
             found = await self.requests.get(number, offsets)
             requests.update({(number, offset): request for offset, request in found.items()})

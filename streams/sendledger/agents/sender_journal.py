@@ -1,21 +1,32 @@
-"""The journal's two ends: writing claims and answers, many at a time; and reading the journal as it grows."""
+"""The journal's two ends: writing claims and answers, many at a time; and reading the journal as it grows.
+
+A partition of the journal mostly grows by what its owner writes. What is acknowledged is known with its offset, and is
+folded at once if everything before it has been read (`Partition.wrote`); the reader then goes on behind it. So it is
+for what others wrote that the reader is there, and each of its fetches may take its time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from sendledger.agents.sender_partition import JOURNAL, Partition
+from sendledger.agents.sender_partition import JOURNAL, Partition, Read, Written
 from sendledger.edges.clocks import BrokerClock, utc_now
 from sendledger.edges.failpoints import Failpoint
+from sendledger.edges.publisher import MAX_BATCH_BYTES
+from sendledger.edges.record_batch import Packer
 from sendledger_schemas.envelope import HEADERS, encode_each
 from sendledger_schemas.registry import Data
 from sendledger_schemas.topics import API_RESPONSES
 
 SOURCE = "sendledger/sender"
+UNHURRIED = {"fetch_max_wait_ms": 200, "fetch_min_bytes": 1 << 20}
+"""For the reader's consumer: each fetch costs half a millisecond, here and at the broker, however little it brings."""
+
 _POLL_MS = 100
 _AT_ONCE = 1_000
 
@@ -30,13 +41,31 @@ class Entry(NamedTuple):
     data: Data
 
 
-class JournalWriter:
-    """Writes entries; what returns is on all in-sync replicas. An error is final: the process has to end."""
+Told = Callable[[str, int, Sequence[Read]], None]
+"""Is told the records of one batch that is on the log: topic, partition, records."""
 
-    def __init__(self, producer: AIOKafkaProducer, broker: BrokerClock) -> None:
+
+class _Batch(NamedTuple):
+    """`written`: (key, value) of each record."""
+
+    topic: str
+    partition: int
+    packer: Packer
+    written: list[tuple[bytes, bytes]]
+
+
+class JournalWriter:
+    """Writes entries; what returns is on all in-sync replicas. An error is final: the process has to end.
+
+    `told`: of each batch, before who wrote it knows. `most_bytes`: of a batch before it is compressed.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, broker: BrokerClock, *, most_bytes: int = MAX_BATCH_BYTES) -> None:
         self._producer = producer
+        self._most_bytes = most_bytes
         self._broker = broker
-        self._waiting: list[tuple[Entry, asyncio.Future[int]]] = []
+        self.told: Told = lambda _topic, _partition, _records: None
+        self._waiting: list[tuple[Entry, Callable[[int], None]]] = []
         self._wake = asyncio.Event()
 
     async def write(self, entries: Sequence[Entry]) -> list[int]:
@@ -47,42 +76,57 @@ class JournalWriter:
     async def send(self, entries: Sequence[Entry]) -> asyncio.Future[list[int]]:
         """Hand these to the producer; the future has their offsets once they are acknowledged."""
         values = encode_each([(entry.name, entry.data) for entry in entries], source=SOURCE, time=utc_now())
-        batches: dict[tuple[str, int], list[Any]] = {}
-        places: list[tuple[list[Any], int]] = []
+        batches: list[_Batch] = []
+        open_: dict[tuple[str, int], int] = {}
+        places: list[tuple[int, int]] = []
         for entry, value in zip(entries, values, strict=True):
-            batch = batches.setdefault((entry.topic, entry.partition), [])
-            if not batch or not self._append(batch[-1], entry.key, value):
-                batch.append(self._producer.create_batch())
-                if not self._append(batch[-1], entry.key, value):
+            key, place = entry.key.encode(), (entry.topic, entry.partition)
+            number = open_.get(place)
+            if number is None or not self._append(batches[number], key, value):
+                number = open_[place] = len(batches)
+                batches.append(_Batch(*place, Packer(self._most_bytes), []))
+                if not self._append(batches[number], key, value):
                     raise ValueError("an event of the journal is larger than a batch")
-            places.append((batch, len(batch) - 1))
-        sent: dict[int, list[Any]] = {}
-        for (topic, partition), batch in batches.items():
-            sent[id(batch)] = [await self._producer.send_batch(part, topic, partition=partition) for part in batch]
-        return asyncio.ensure_future(self._acknowledged(places, sent))
+            places.append((number, len(batches[number].written) - 1))
+        sent = [
+            await self._producer.send_batch(one.packer.batch(), one.topic, partition=one.partition) for one in batches
+        ]
+        return asyncio.ensure_future(self._acknowledged(batches, sent, places))
 
     @staticmethod
-    def _append(batch: Any, key: str, value: bytes) -> bool:
-        return batch.append(timestamp=None, key=key.encode(), value=value, headers=HEADERS) is not None
+    def _append(batch: _Batch, key: bytes, value: bytes) -> bool:
+        if not batch.packer.append(key, value, HEADERS):
+            return False
+        batch.written.append((key, value))
+        return True
 
-    async def _acknowledged(self, places: list[tuple[list[Any], int]], sent: dict[int, list[Any]]) -> list[int]:
-        futures = [future for parts in sent.values() for future in parts]
-        for written in await asyncio.gather(*futures):
+    async def _acknowledged(
+        self, batches: Sequence[_Batch], sent: Sequence[asyncio.Future[Any]], places: Sequence[tuple[int, int]]
+    ) -> list[int]:
+        first: list[int] = []
+        for batch, written in zip(batches, await asyncio.gather(*sent), strict=True):
             self._broker.saw(written.timestamp)
-        following: dict[tuple[int, int], int] = {}
-        offsets = []
-        for batch, part in places:
-            place = id(batch), part
-            behind = following.get(place, 0)
-            following[place] = behind + 1
-            offsets.append(sent[id(batch)][part].result().offset + behind)
-        return offsets
+            first.append(written.offset)
+            if min(written.offset, written.timestamp) >= 0:  # else it is not known what the broker did with it
+                records = [
+                    Written(offset, written.timestamp, *pair)
+                    for offset, pair in enumerate(batch.written, written.offset)
+                ]
+                self.told(batch.topic, batch.partition, records)
+        return [first[number] + behind for number, behind in places]
+
+    def hand_over(self, entry: Entry, done: Callable[[int], None]) -> None:
+        """Write one entry along with those of others; `done` gets its offset once it is acknowledged.
+
+        `run` must be running; what `done` raises ends it.
+        """
+        self._waiting.append((entry, done))
+        self._wake.set()
 
     async def add(self, entry: Entry) -> int:
-        """Write one entry along with those of others; its offset. `run` must be running."""
+        """As `hand_over`, for who has to wait: its offset."""
         written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append((entry, written))
-        self._wake.set()
+        self.hand_over(entry, partial(_resolve, written))
         return await written
 
     async def run(self) -> None:
@@ -91,16 +135,14 @@ class JournalWriter:
             await self._wake.wait()
             self._wake.clear()
             waiting, self._waiting = self._waiting, []
-            try:
-                offsets = await self.write([entry for entry, _ in waiting])
-            except BaseException as error:
-                for _, written in waiting:
-                    if not written.done():
-                        written.cancel()
-                raise error from None
-            for (_, written), offset in zip(waiting, offsets, strict=True):
-                if not written.done():
-                    written.set_result(offset)
+            offsets = await self.write([entry for entry, _ in waiting])
+            for (_, done), offset in zip(waiting, offsets, strict=True):
+                done(offset)
+
+
+def _resolve(written: asyncio.Future[int], offset: int) -> None:
+    if not written.done():
+        written.set_result(offset)
 
 
 class JournalReader:
@@ -117,8 +159,17 @@ class JournalReader:
         self._moved = moved
         self._strike = strike
         self._partitions: Mapping[int, Partition] = {}
+        self._positions: dict[TopicPartition, int] = {}
         self._changed = asyncio.Event()
         self._assigned = False
+
+    def wrote(self, topic: str, number: int, records: Sequence[Read]) -> None:
+        """A batch of ours is on the log. Errors: as `Partition.apply`."""
+        partition = self._partitions.get(number) if topic in JOURNAL else None
+        if partition is not None and partition.wrote(topic, records):
+            if topic == API_RESPONSES:
+                self._strike("cursor_moved")
+            self._moved.set()
 
     def follow(self, partitions: Mapping[int, Partition]) -> None:
         """From now on these, and no others."""
@@ -133,17 +184,28 @@ class JournalReader:
             if not self._assigned:
                 await self._changed.wait()
                 continue
+            self._pass_over()
             fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_AT_ONCE)
             for place, records in fetched.items():
                 partition = self._partitions.get(place.partition)
                 if partition is None or self._changed.is_set():
                     continue  # not ours any more, or about to be read again from its cursor
+                self._positions[place] = records[-1].offset + 1
                 partition.apply(place.topic, records)
                 if place.topic == API_RESPONSES:
                     self._strike("cursor_moved")
                 self._broker.saw(records[-1].timestamp)
                 self._moved.set()
                 await asyncio.sleep(0)  # a long batch must not hold up the calls in flight
+
+    def _pass_over(self) -> None:
+        """Go on behind what was folded when it was acknowledged; what was fetched of it is dropped as it is."""
+        for number, partition in self._partitions.items():
+            for topic in JOURNAL:
+                place, cursor = TopicPartition(topic, number), partition.cursors[topic]
+                if cursor > self._positions.get(place, cursor):
+                    self._consumer.seek(place, cursor)
+                    self._positions[place] = cursor
 
     def _reassign(self) -> None:
         self._changed.clear()
@@ -153,6 +215,7 @@ class JournalReader:
             for topic in JOURNAL
         }
         self._assigned = bool(cursors)
+        self._positions = cursors
         if cursors:
             self._consumer.assign(list(cursors))
             for place, offset in cursors.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sendledger.agents.decoding import belongs, is_keyed
 from sendledger.agents.sender_queue import Judge, Picked, Queue
@@ -38,6 +38,15 @@ class Read(Protocol):
     def key(self) -> bytes | None: ...  # noqa: D102
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
+
+
+class Written(NamedTuple):
+    """A record of ours, as the log has it since it was acknowledged."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
 
 
 class HoleError(Exception):
@@ -70,6 +79,7 @@ class Partition:
         self._targets = targets
         self._expiry = default_expiry
         self._readers: list[tuple[int, asyncio.Future[None]]] = []
+        self._ahead: dict[str, dict[int, Sequence[Read]]] = {topic: {} for topic in JOURNAL}
         self._latest = 0
         self._abandoned = False
         for opened in self.opened.values():
@@ -118,6 +128,20 @@ class Partition:
             self._moved(change)
         if topic == SEND_ATTEMPTS:
             self._wake_readers(cursor)
+
+    def wrote(self, topic: str, records: Sequence[Read]) -> bool:
+        """A batch of ours stands on the log, whole and in order; whether that moved the cursor. Errors: as `apply`.
+
+        What was read up to where it begins needs no reading of it: a log has one record at an offset, and this is it.
+        Behind anything unread it waits for the reader, which brings whatever stands before it, and then itself.
+        """
+        ahead, before = self._ahead[topic], self.cursors[topic]
+        ahead[records[0].offset] = records
+        while (following := ahead.pop(self.cursors[topic], None)) is not None:
+            self.apply(topic, following)
+        for begins in [begins for begins in ahead if begins < self.cursors[topic]]:
+            del ahead[begins]  # the reader has been there
+        return self.cursors[topic] > before
 
     def _decode(self, topic: str, record: Read) -> MessageFact | None:
         try:

@@ -56,11 +56,15 @@ class Pace:
 
     def take(self, now: float) -> bool:
         """Take the token of one call that starts now, if there is one."""
-        if self.wait(now) > 0:
-            return False
+        return self.wait_or_take(now) <= 0
+
+    def wait_or_take(self, now: float) -> float:
+        """As `wait`; where that is 0 the token is taken."""
+        if (wait := self.wait(now)) > 0:
+            return wait
         # A caller later than SLACK (a stopped process, a jump of the clock) drops what it could have sent meanwhile.
         self._token_at = max(self._next_at(now), now - SLACK)
-        return True
+        return 0.0
 
     def _next_at(self, now: float) -> float:
         """By the rate that holds now: who waits for a slow one's token does not wait on when it was raised."""

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 _MICROS = 1_000_000
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def utc_now() -> datetime:
@@ -20,8 +21,7 @@ def wall_micros() -> int:
 
 def steady() -> float:
     """Seconds of a clock that never jumps and also runs while the machine is suspended, for ages."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
+    return time.clock_gettime(_STEADY)
 
 
 class BrokerClock:

@@ -6,13 +6,13 @@ Off unless the variable is set when the process starts; then each place costs on
 |---|---|
 | `before_claim` | messages are picked; their claims are not handed to Kafka |
 | `claim_unacknowledged` | the claims are on their way to Kafka; nobody here knows that they are there |
-| `claim_acknowledged` | their offsets are known; the journal is not read back |
+| `claim_acknowledged` | their offsets are known; nobody has looked yet which of them won |
 | `before_call` | a claim has won and has its token; the second look is not taken |
 | `request_half_written` | half of the body has left; the rest has not |
 | `request_written` | the last byte has left; the answer is not read |
 | `answer_read` | the answer is known; its event is not handed to Kafka |
 | `response_written` | the event is acknowledged |
-| `cursor_moved` | the event was read back; the store holds it and the cursor behind it |
+| `cursor_moved` | the event is folded; the store holds it and the cursor behind it |
 
 And of the receiver:
 

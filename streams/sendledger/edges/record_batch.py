@@ -10,6 +10,7 @@ import time
 from struct import Struct
 
 import cramjam
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 HEADER = Struct(">qiibIhiqqqhii")
@@ -66,3 +67,24 @@ class PackedBatch:
             unsummed = HEADER.pack(0, length, -1, _MAGIC, 0, *rest) + self._records
             self._buffer = HEADER.pack(0, length, -1, _MAGIC, calc_crc32c(unsummed[COVERED:]), *rest) + self._records
         return self._buffer
+
+
+class Packer:
+    """Packs records one by one, at most so many bytes of them (before they are compressed)."""
+
+    def __init__(self, most_bytes: int) -> None:
+        given = {"is_transactional": 0, "producer_id": -1, "producer_epoch": -1, "base_sequence": -1}
+        self._records = DefaultRecordBatchBuilder(_MAGIC, 0, batch_size=most_bytes, **given)
+        self._at = int(time.time() * 1000)
+        self.count = 0
+
+    def append(self, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> bool:
+        """Whether it was taken; if not, it is full."""
+        if self._records.append(self.count, self._at, key, value, headers) is None:
+            return False
+        self.count += 1
+        return True
+
+    def batch(self) -> PackedBatch:
+        """What was appended; nothing more can be."""
+        return PackedBatch(self.count, bytes(self._records.build()[HEADER.size :]))

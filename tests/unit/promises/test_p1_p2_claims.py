@@ -13,11 +13,12 @@ from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
 from sendledger.agents.sender_calls import Calls, Claimed
-from sendledger.agents.sender_claims import Claims, Requests
+from sendledger.agents.sender_claims import Claims
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_metrics import SenderMetrics
 from sendledger.agents.sender_partition import Partition
+from sendledger.agents.sender_requests import Requests
 from sendledger.domain.call_ends import Refused
 from sendledger.edges.failpoints import Failpoint
 from sendledger.edges.log_reader import LogReader

@@ -181,6 +181,29 @@ async def test_what_an_order_has_stopped_does_not_wait_behind_the_first(tmp_path
         assert parts.calls_made == []
 
 
+async def test_calls_follow_one_another_and_wait_for_no_write(tmp_path: Path) -> None:
+    """More claims than may be in flight: each goes when a place is free, though no answer is acknowledged yet."""
+    async with running(tmp_path, log_of(9)) as parts:
+        parts.acknowledged.clear()
+        most = 0
+
+        def busy() -> None:
+            nonlocal most
+            most = max(most, parts.calls.in_flight)
+
+        parts.in_the_call = busy
+        claimed = [parts.claimed() for _ in range(9)]
+        for one in claimed:
+            parts.calls.add(one)
+        await until(lambda: len(parts.calls_made) == 9, "all are called", timeout=5)
+        assert most <= parts.kit.concurrency
+        await until(lambda: len(parts.written) == 9, "all answers are handed over", timeout=5)
+        assert {entry.key for entry in parts.written} == {one.message.recipient_id for one in claimed}
+        assert len(parts.calls.active) == 9, "none has its end before it is on the log"
+        parts.acknowledged.set()
+        await until(lambda: not parts.calls.active, "all have their end", timeout=5)
+
+
 async def test_a_throttle_slows_the_account_down(tmp_path: Path) -> None:
     """The answer halves the pace; a second one within the same second is no second half."""
     async with running(tmp_path, log_of(3)) as parts:

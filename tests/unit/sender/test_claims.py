@@ -15,10 +15,11 @@ from prometheus_client import CollectorRegistry
 
 from sendledger.agents.sender import Sender
 from sendledger.agents.sender_calls import Calls, Claimed
-from sendledger.agents.sender_claims import Claims, Requests
+from sendledger.agents.sender_claims import Claims
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_metrics import SenderMetrics
+from sendledger.agents.sender_requests import Requests
 from sendledger.domain.pace import Pace
 from sendledger.edges.failpoints import Failpoint
 from sendledger.edges.provider import Call

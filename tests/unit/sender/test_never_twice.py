@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from sendledger.domain.facts import Withheld, decode_fact
 from sendledger.domain.sending import Circumstances, second_look
 from sendledger_schemas.topics import API_RESPONSES, DECISIONS, SEND_ATTEMPTS, SEND_REQUESTS
 from tests.support import story
-from tests.support.partition import Log, Orders, Worker, worker
+from tests.support.partition import Log, Orders, Record, Worker, worker
 
 MESSAGES, RECIPIENTS, WORKERS = 4, 3, 2
 TOPICS = (SEND_REQUESTS, SEND_ATTEMPTS, API_RESPONSES, DECISIONS)
@@ -36,7 +38,15 @@ def interleavings(*kinds: str) -> st.SearchStrategy[list[Step]]:
 
 
 STEPS = interleavings(
-    *["claim"] * 4, *["call"] * 4, *["read all"] * 2, *["read"] * 2, "dead", "withhold", "restart", "order"
+    *["claim"] * 4,
+    *["call"] * 4,
+    *["read all"] * 2,
+    *["read"] * 2,
+    *["told"] * 4,
+    "dead",
+    "withhold",
+    "restart",
+    "order",
 )
 
 
@@ -51,6 +61,8 @@ class World:
     called_claims: list[tuple[str, int]] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     claims: list[list[tuple[Pick, int]]] = field(default_factory=list)
+    untold: list[list[tuple[str, list[Record]]]] = field(default_factory=list)
+    """Batches of each worker that are on the log, and of which it does not know yet."""
 
     def __post_init__(self) -> None:
         for number in range(MESSAGES):
@@ -59,8 +71,13 @@ class World:
             it = worker(self.directory, self.log)
             it.orders = self.orders
             it.read()
-            self.workers.append(it)
-            self.claims.append([])
+            self.join(it)
+
+    def join(self, it: Worker) -> None:
+        """One more worker."""
+        self.workers.append(it)
+        self.claims.append([])
+        self.untold.append([])
 
     def step(self, what: str, who: int, number: int, words: tuple[str, str]) -> None:
         """One step of one worker."""
@@ -72,20 +89,33 @@ class World:
             case "read all":
                 it.read()
             case "claim":
-                self.claims[who] += [(p, it.claim(p)) for p in it.pick(number, self.log.seconds).claims]
+                with self.writes(who, SEND_ATTEMPTS):
+                    self.claims[who] += [(p, it.claim(p)) for p in it.pick(number, self.log.seconds).claims]
             case "call" if self.claims[who]:
-                self.call(it, *self.claims[who].pop(0), words[1])
+                with self.writes(who, API_RESPONSES):
+                    self.call(it, *self.claims[who].pop(0), words[1])
+            case "told" if self.untold[who]:
+                it.partition.wrote(*self.untold[who].pop(number % len(self.untold[who])))
             case "dead":
                 self.declare_dead(who)
             case "withhold":
                 self.withhold(it)
             case "restart":
                 self.claims[who] = []
+                self.untold[who] = self.untold[who][number:]  # some of its words come to who has the partition then
                 it.reopen(lose_store=number == 1)
             case "order":
                 self.orders.standings["c1"] = "paused" if number == 1 else "open"
             case _:
                 pass
+
+    @contextmanager
+    def writes(self, who: int, topic: str) -> Iterator[None]:
+        """What is appended meanwhile is one batch of this worker."""
+        before = len(self.log.topics[topic])
+        yield
+        if batch := self.log.topics[topic][before:]:
+            self.untold[who].append((topic, batch))
 
     def call(self, it: Worker, pick: Pick, offset: int, fate: str) -> None:
         """Read back, look again, call, and write the response unless the worker dies of it."""
@@ -175,8 +205,7 @@ def test_nothing_stays_behind_in_silence(steps: list[Step]) -> None:
             world.step(*step)
         world.orders.standings.clear()
         last = worker(Path(directory), world.log)
-        world.workers.append(last)
-        world.claims.append([])
+        world.join(last)
         for _ in range(3 * MESSAGES):
             last.read()
             world.declare_dead(len(world.workers) - 1)

@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from sendledger.domain.call_ends import NeverBegan, Refused, Taken
-from sendledger.edges.provider import MOST_ANSWER, Call, Provider
+from sendledger.edges.provider import Call, Provider
+from sendledger.edges.provider_exchange import MOST_ANSWER
 from tests.support.calling import KEY, REQUEST, TEXT, call
 from tests.support.processes import until
 from tests.support.raw_provider import OK, TO, Script, answer, endless_head, flood, serving, then_closed
