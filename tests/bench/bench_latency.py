@@ -158,7 +158,7 @@ async def load(
 async def main(rate: float, seconds: float, *, stages: bool) -> dict[str, float]:
     """Set the stage, load it, and tell."""
     with tempfile.TemporaryDirectory() as directory:
-        async with fleet(Path(directory)) as stage:
+        async with fleet(Path(directory), API_TOKENS="read:of-nobody-here-1234567890") as stage:
             await traffic.write_accepted(stage.settings, 0, int(rate * (seconds + WARM_SECONDS)) // 2 + 1)
             await stage.start(*ROLES)
             return await load(stage, rate, seconds, stages=stages)
