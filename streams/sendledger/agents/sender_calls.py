@@ -106,9 +106,13 @@ class Calls:
                 self._begin(claimed, group)
 
     def _begin(self, claimed: Claimed, group: asyncio.TaskGroup) -> None:
+        group.create_task(self._one_by_one(self._counted(claimed), group))
+
+    def _counted(self, claimed: Claimed) -> Claimed:
+        """It is in flight from now on, and its partition does not wait for it any more."""
         claimed.partition.let_go()
         self.in_flight += 1
-        group.create_task(self._one_by_one(claimed, group))
+        return claimed
 
     async def _one_by_one(self, claimed: Claimed, group: asyncio.TaskGroup) -> None:
         """This call, and whatever may go at once when it has ended: a task for each would be much of its price."""
@@ -121,10 +125,7 @@ class Calls:
     def _next(self) -> Claimed | None:
         if not self._ready or self._wait(self._ready[0]) > 0:
             return None
-        claimed = self._ready.popleft()
-        claimed.partition.let_go()
-        self.in_flight += 1
-        return claimed
+        return self._counted(self._ready.popleft())
 
     def _give_back(self, group: asyncio.TaskGroup) -> None:
         """Claims that an order has stopped do not wait behind the first one until they are stale."""

@@ -99,18 +99,19 @@ class Housekeeping:
             for topic in JOURNAL
         }
         try:
-            ends = await self._kit.lookups.ends(cursors) if cursors else {}
-            late = behind(cursors, ends)
-            ages = await self._kit.lookups.ages(late) if late else {}
+            seen = await self._kit.lookups.seen(cursors)
         except KafkaError as error:
             _log.warning("the ends of the journal cannot be asked for", error=type(error).__name__)
             self._progress.forget()
             return
+        late = behind(cursors, seen.ends)
         for topic in JOURNAL:
-            lag = sum(ends[place] - cursor for place, cursor in late.items() if place.topic == topic)
-            oldest = max((age for place, age in ages.items() if place.topic == topic), default=None if lag else 0.0)
+            lag = sum(seen.ends[place] - cursor for place, cursor in late.items() if place.topic == topic)
+            oldest = max(
+                (age for place, age in seen.ages.items() if place.topic == topic), default=None if lag else 0.0
+            )
             self._kit.metrics.waits(topic, lag, oldest)
-        if stuck := self._progress.look(self._looked_at, cursors, ends):
+        if stuck := self._progress.look(self._looked_at, cursors, seen.ends):
             raise StalledError(f"the journal was not read for {PATIENCE:.0f} s: {sorted(stuck)}")
 
 

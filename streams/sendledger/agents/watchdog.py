@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from sendledger.agents.driver import BatchApp
-from sendledger.edges.log_reader import ages_at
-from sendledger.edges.position_metrics import Positions, Seen, behind
+from sendledger.edges.log_reader import LogReader
+from sendledger.edges.position_metrics import Positions, Seen
 
 LOOK_EVERY = 5.0  # seconds
 PATIENCE = 60.0  # seconds without a step although there is something to read, or without an assignment
@@ -64,6 +64,7 @@ async def watch(
     progress = Progress(patience)
     idle_since = time.monotonic()
     async with AIOKafkaConsumer(**connection, **_SMALL) as consumer:
+        lookups = LogReader(consumer)
         while True:
             await asyncio.sleep(every)
             now = time.monotonic()
@@ -73,13 +74,11 @@ async def watch(
             cursors = dict(app.done)
             try:
                 async with asyncio.timeout(_ASK_WITHIN):
-                    ends = await consumer.end_offsets(list(cursors)) if cursors else {}
-                    late = behind(cursors, ends)
-                    ages = await ages_at(consumer, late) if late else {}
+                    seen = await lookups.seen(cursors)
             except (KafkaError, TimeoutError) as error:
                 _log.warning("the ends of the log cannot be asked for", error=type(error).__name__)
                 progress.forget()
                 continue
-            told(Seen(dict(app.done), ends, ages))  # not those of before: what is told must not go back
-            if stuck := progress.look(now, cursors, ends):
+            told(replace(seen, cursors=dict(app.done)))  # not those of before: what is told must not go back
+            if stuck := progress.look(now, cursors, seen.ends):
                 app.fail(StalledError(f"nothing read for {patience:.0f} s from {sorted(stuck)}"))

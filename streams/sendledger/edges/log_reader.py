@@ -9,31 +9,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from sendledger.edges.position_metrics import Positions, Seen, behind
+
 _POLL_MS = 500
 _AT_ONCE = 500
 _PATIENCE = 60.0
 _LOOK_WITHIN = 1.0  # seconds for the records at some cursors: an age that is not known is no reason to wait
 
 Raw = Any  # aiokafka has no types that a checker could read; a record has offset, timestamp, key, value
-
-
-async def ages_at(consumer: AIOKafkaConsumer, cursors: Mapping[TopicPartition, int]) -> dict[TopicPartition, float]:
-    """How old the first record from each cursor on is, in seconds, by the broker's time and our clock.
-
-    What does not come in time is left out. The consumer is ours alone meanwhile. Errors: KafkaError.
-    """
-    found: dict[TopicPartition, float] = {}
-    consumer.assign(list(cursors))
-    for place, cursor in cursors.items():
-        consumer.seek(place, cursor)
-    until = time.monotonic() + _LOOK_WITHIN
-    while (wanted := cursors.keys() - found.keys()) and time.monotonic() < until:
-        fetched = await consumer.getmany(*wanted, timeout_ms=100, max_records=len(wanted))
-        for place, records in fetched.items():
-            found[place] = max(0.0, time.time() - records[0].timestamp / 1000)
-            consumer.pause(place)
-    consumer.unsubscribe()
-    return found
 
 
 class LogReader:
@@ -58,9 +41,29 @@ class LogReader:
         return found
 
     async def ages(self, cursors: Mapping[TopicPartition, int]) -> dict[TopicPartition, float]:
-        """As `ages_at`."""
+        """How old the first record from each cursor on is, in seconds, by the broker's time and our clock.
+
+        What does not come in time is left out. Errors: KafkaError.
+        """
+        found: dict[TopicPartition, float] = {}
         async with self._one:
-            return await ages_at(self._consumer, cursors)
+            self._consumer.assign(list(cursors))
+            for place, cursor in cursors.items():
+                self._consumer.seek(place, cursor)
+            until = time.monotonic() + _LOOK_WITHIN
+            while (wanted := cursors.keys() - found.keys()) and time.monotonic() < until:
+                fetched = await self._consumer.getmany(*wanted, timeout_ms=100, max_records=len(wanted))
+                for place, records in fetched.items():
+                    found[place] = max(0.0, time.time() - records[0].timestamp / 1000)
+                    self._consumer.pause(place)
+            self._consumer.unsubscribe()
+        return found
+
+    async def seen(self, cursors: Positions) -> Seen:
+        """Where the log ends behind these cursors, and how old what waits there is. Errors: KafkaError."""
+        ends = await self.ends(cursors) if cursors else {}
+        late = behind(cursors, ends)
+        return Seen(cursors, ends, await self.ages(late) if late else {})
 
     async def since(self, place: TopicPartition, timestamp_ms: int) -> int | None:
         """The first offset whose record was appended at this time or later; None if there is none."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -27,7 +28,6 @@ from sendledger.domain.postgres import KEYS
 from sendledger.edges.kafka import connection, consumer
 from sendledger.edges.log_reader import LogReader
 from sendledger.edges.log_scan import Progress
-from sendledger.edges.position_metrics import Seen, behind
 from sendledger.edges.sinks.metrics import SinkMetrics
 from sendledger.edges.sinks.sink import Sink, SinkError
 from sendledger.edges.sinks.tables import Away, Place, Tables, connected
@@ -188,14 +188,12 @@ class _Run:
                 await asyncio.sleep(_LOOK_EVERY)
                 cursors = {TopicPartition(*place): at for place, at in self._at.items()}
                 try:
-                    ends = await lookups.ends(cursors) if cursors else {}
-                    late = behind(cursors, ends)
-                    ages = await lookups.ages(late) if late else {}
+                    seen = await lookups.seen(cursors)
                 except KafkaError as error:
                     log.warning("the ends of the topics cannot be asked for", error=type(error).__name__)
                     continue
                 now = {TopicPartition(*place): at for place, at in self._at.items()}
-                self._metrics.positions.told(Seen(now, ends, ages))
+                self._metrics.positions.told(replace(seen, cursors=now))
 
 
 def _changes(place: Place) -> Changes:
