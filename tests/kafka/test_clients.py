@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from pathlib import Path
 
 import pytest
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import PartitionRecords
 from structlog.testing import capture_logs
 
 from sendledger.config import KafkaSettings, Settings
@@ -64,6 +66,29 @@ async def test_the_age_of_what_waits_is_that_of_the_record_at_the_cursor(shared_
         assert list(both) == [TopicPartition(SEND_ATTEMPTS, 2)]
         found = await reader.at(place, [old.offset, new.offset])
         assert [found[at.offset].value for at in (old, new)] == [b"old", b"new"]
+
+
+async def test_a_reader_that_seeks_keeps_no_fetch(shared_kafka: Settings) -> None:
+    """Whatever was fetched and dropped half read goes at once: without the collector there is one left at most."""
+    place = TopicPartition(SEND_ATTEMPTS, 1)
+    async with producer(shared_kafka.kafka) as writer:
+        for number in range(50):
+            await writer.send_and_wait(SEND_ATTEMPTS, b"%d" % number, partition=1)
+    async with consumer(shared_kafka.kafka, fetch_max_wait_ms=100) as started:
+        reader = LogReader(started)
+        gc.collect()
+        gc.disable()
+        try:
+            for offset in range(20):
+                assert (await reader.at(place, [offset]))[offset].value == b"%d" % offset
+                started.resume(place)
+                started.seek(place, offset)
+                fetched = await started.getmany(timeout_ms=10_000, max_records=1)
+                assert fetched[place][0].offset == offset
+            held = [one for one in gc.get_objects() if type(one) is PartitionRecords]
+        finally:
+            gc.enable()
+    assert len(held) <= 1, [one.next_fetch_offset for one in held]
 
 
 async def test_a_broker_that_is_away_is_waited_for_and_told_about(

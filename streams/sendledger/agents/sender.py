@@ -52,7 +52,6 @@ from sendledger_schemas.topics import SEND_REQUESTS
 
 GROUP = "sendledger-sender"
 _AT_ONCE = 500
-_LARGE = 128 * 1024  # bytes: of an answer to a fetch; otherwise 260 of 390 MB of the heap were holes (DECISIONS 60)
 _COLLECT_AFTER = 10_000  # objects; at Python's default (700) a call cost a quarter more
 _CLOSE_WITHIN = 10.0
 
@@ -142,7 +141,7 @@ async def serve(settings: Settings, life: Life) -> None:
     Stop: 1 nothing new is claimed · 2 calls in flight end and their responses are written · 3 the group is left.
     """
     settings.require("provider_url", "provider_api_key")
-    spare_memory(_COLLECT_AFTER, own_pages_from=_LARGE)
+    spare_memory(_COLLECT_AFTER)
     async with AsyncExitStack() as stack:
         await _Process(settings, life).run(stack)
 

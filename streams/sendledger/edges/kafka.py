@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed
@@ -17,6 +17,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from structlog.typing import FilteringBoundLogger
 
 from sendledger.config import ConfigError, KafkaSettings
+from sendledger.edges.releasing import ReleasingConsumer
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """The largest record that we write: a partial of a very large campaign; the topics allow as much."""
@@ -84,14 +85,14 @@ def producer(kafka: KafkaSettings, **over: Any) -> AIOKafkaProducer:
     return AIOKafkaProducer(**{**safe, **connection(kafka), **over})
 
 
-def consumer(kafka: KafkaSettings, *topics: str, **over: Any) -> AIOKafkaConsumer:
+def consumer(kafka: KafkaSettings, *topics: str, **over: Any) -> ReleasingConsumer:
     """A consumer, not started: from the start of the log, and committing nothing unless told to."""
     plain: dict[str, Any] = {
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "max_partition_fetch_bytes": MAX_RECORD_BYTES,
     }
-    return AIOKafkaConsumer(*topics, **{**plain, **connection(kafka), **over})
+    return ReleasingConsumer(*topics, **{**plain, **connection(kafka), **over})
 
 
 @contextlib.asynccontextmanager

@@ -12,20 +12,13 @@ import gc
 
 _ARENAS = 3  # of glibc: the arena of a thread keeps what its largest batch took; the fold has 30 MB less than with 8
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
+_M_ARENA_MAX = -8  # malloc.h
 
 
-def spare_memory(collect_after: int, *, own_pages_from: int | None = None) -> None:
-    """Look at new objects only, and only after so many; few arenas. Call it once, when everything is imported.
-
-    `own_pages_from`: bytes from which a value gets pages of its own, given back with it. glibc raises that limit with
-    the largest value that was ever dropped, and what is large then leaves holes between what is small.
-    """
+def spare_memory(collect_after: int) -> None:
+    """Look at new objects only, and only after so many; few arenas. Call it once, when everything is imported."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(collect_after, 20, 20)
     with contextlib.suppress(AttributeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_ARENA_MAX, _ARENAS)
-        if own_pages_from is not None:
-            mallopt(_M_MMAP_THRESHOLD, own_pages_from)
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
