@@ -6,6 +6,7 @@ its claim not read back yet).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -24,7 +25,7 @@ from sendledger.domain.sending import (
     decide,
     is_resend,
 )
-from sendledger.edges.sender_store import SenderStore, Waiting
+from sendledger.edges.sender_store import FIRST, FOREVER, SenderStore, Timed, Waiting
 from sendledger_schemas.attempts import WithheldReason
 
 WITHHELD_AT_ONCE = 256
@@ -42,6 +43,9 @@ class Judge(Protocol):
 
     def is_suppressed(self, recipient_id: str) -> bool:
         """Whether a recipient must get nothing."""
+
+    def cancellations(self) -> int:
+        """How many there have been."""
 
 
 class Pick(NamedTuple):
@@ -77,6 +81,9 @@ class Queue:
         self._withholding: set[int] = set()
         self._cleared: dict[str, str] = {}  # message → campaign
         self._next_due = store.next_due()
+        self._cancellations = 0
+        self._came_to_wait: set[str] = set()  # campaigns
+        self._looked_to: Timed | None = None
         self._swept_at = 0
         self._now = 0
         self._turn = 0
@@ -90,6 +97,7 @@ class Queue:
             self._cleared.pop(message.message_id, None)
         if isinstance(now, Queued):
             if now.due:
+                self._came_to_wait.add(message.campaign_id)
                 self._next_due = now.due if self._next_due is None else min(self._next_due, now.due)
             else:
                 self._lanes.arrived(message.campaign_id, Waiting(now.offset, message.message_id))
@@ -132,6 +140,7 @@ class Queue:
         now = self._now = max(self._now, now)
         self._promote(now)
         self._sweep(picked, judge, now)
+        self._look_for_cancelled(picked, judge, now)
         standings = {name: judge.standing(name) for name in self._lanes.campaigns()}
         for campaign_id in [name for name, standing in standings.items() if standing == "cancelled"]:
             self._withhold_all(campaign_id, picked, judge, now)
@@ -223,7 +232,24 @@ class Queue:
         if now - self._swept_at < SECOND:
             return
         self._swept_at = now
-        rows = [row for row in self._store.expired(now, WITHHELD_AT_ONCE) if row.offset not in self._withholding]
+        self._withhold_waiting(self._store.expired(now, WITHHELD_AT_ONCE), picked, judge, now)
+
+    def _look_for_cancelled(self, picked: Picked, judge: Judge, now: int) -> None:
+        """Behind each cancel: what has to wait for its time is not in its campaign's lane, and may wait for days."""
+        came, self._came_to_wait = self._came_to_wait, set()
+        known = judge.cancellations()
+        if known != self._cancellations or any(judge.standing(name) == "cancelled" for name in came):
+            self._cancellations, self._looked_to = known, FIRST
+        if self._looked_to is None:
+            return
+        rows = self._store.timed(FOREVER, PASSED_OVER_AT_ONCE, self._looked_to)
+        self._withhold_waiting([waiting for _, waiting in rows], picked, judge, now)
+        more = len(rows) == PASSED_OVER_AT_ONCE
+        self._looked_to = Timed(rows[-1][0], rows[-1][1].offset) if more else None
+        picked.cut_short = picked.cut_short or more
+
+    def _withhold_waiting(self, found: Sequence[Waiting], picked: Picked, judge: Judge, now: int) -> None:
+        rows = [row for row in found if row.offset not in self._withholding]
         for waiting, message in zip(rows, self._store.messages([row.message_id for row in rows]), strict=True):
             if message is None or self._reserved.get(message.recipient_id) == message.message_id:
                 continue
