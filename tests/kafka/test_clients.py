@@ -91,6 +91,28 @@ async def test_a_reader_that_seeks_keeps_no_fetch(shared_kafka: Settings) -> Non
     assert len(held) <= 1, [one.next_fetch_offset for one in held]
 
 
+async def test_a_reader_that_is_stopped_keeps_nothing(shared_kafka: Settings) -> None:
+    """Some are made for one look, and their fetch is left half read: it goes with them, without the collector."""
+    place = TopicPartition(SEND_ATTEMPTS, 2)
+    async with producer(shared_kafka.kafka) as writer:
+        first = await writer.send_and_wait(SEND_ATTEMPTS, b"first", partition=2)
+        for _ in range(20):
+            await writer.send_and_wait(SEND_ATTEMPTS, b"later", partition=2)
+    gc.collect()
+    gc.disable()
+    try:
+        async with consumer(shared_kafka.kafka, fetch_max_wait_ms=100) as started:
+            for _ in range(2):  # the first fetch may have been on its way when the consumer was made what it is
+                started.assign([place])
+                started.seek(place, first.offset)
+                assert len((await started.getmany(timeout_ms=10_000, max_records=1))[place]) == 1
+        del started
+        held = [one for one in gc.get_objects() if type(one) is PartitionRecords]
+    finally:
+        gc.enable()
+    assert held == []
+
+
 async def test_a_broker_that_is_away_is_waited_for_and_told_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from sendledger.config import Settings
 from sendledger.domain.call_ends import IN_A_ROW
-from sendledger_schemas.campaigns import CampaignPaused, CampaignResumed
+from sendledger_schemas.campaigns import CampaignCancelled, CampaignPaused, CampaignResumed, RateSet
 from sendledger_schemas.topics import CAMPAIGNS, SEND_ATTEMPTS
 from tests.support.kafka import eventually
 from tests.support.sender import (
@@ -36,6 +36,7 @@ from tests.support.sender import (
 
 MANY = 200
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
+FUTURE = datetime.now(UTC) + timedelta(days=3)
 
 
 async def pauses(settings: Settings) -> list[CampaignPaused]:
@@ -66,12 +67,7 @@ async def test_an_account_code_lets_only_the_calls_in_flight_go_out(shared_kafka
             (pause,) = await eventually(lambda: pauses(settings), what="the automatic pause")
             assert (pause.campaign_id, pause.by, pause.automatic) == ("*", "sender", True)
             assert "E713" in pause.reason
-
-            async def given_back() -> bool:
-                open_ = len(await journal(settings, SEND_ATTEMPTS)) - len(await ends(settings))
-                return open_ == 0
-
-            await eventually(given_back, what="each claim has its end")
+            await eventually(lambda: given_back(settings), what="each claim has its end")
             for turn in (1, 2):  # a sender that went on would call before it comes to these
                 await post(settings, [request(MANY + turn, campaign="c0", expires_at=PAST)])
                 withheld = await eventually(partial(_withheld, settings, turn), what="it has gone on to what is new")
@@ -79,6 +75,44 @@ async def test_an_account_code_lets_only_the_calls_in_flight_go_out(shared_kafka
             assert len(provider.calls) == len(await called(settings)) == 8
             provider.answer = accept
             await resumed(settings, "*", provider.calls, MANY)
+
+
+async def test_an_account_code_stops_every_sender(shared_kafka: Settings) -> None:
+    """Two send, one call is answered E713: the sender that was only ever accepted stops, too, and goes on with it."""
+    rate, the_one, many, marks = 100.0, 150, 2_000, 60
+
+    def answer(number: int, form: Form) -> Any:
+        return (refuse("E713") if number == the_one else accept)(number, form)
+
+    async with desk(answer) as provider, contextlib.AsyncExitStack() as stack:
+        settings = sending(shared_kafka, provider.url, send_rate=rate)
+        for number in range(2):
+            one = settings.model_copy(update={"data_dir": settings.data_dir / str(number)})
+            await stack.enter_async_context(sender(one))
+        await post(settings, [request(many + row, campaign="mark", not_before=FUTURE) for row in range(marks)])
+        await post(settings, [request(row) for row in range(many)])
+        (pause,) = await eventually(lambda: pauses(settings), what="the automatic pause")
+        assert (pause.campaign_id, pause.automatic) == ("*", True)
+        await order(settings, CAMPAIGNS, CampaignCancelled(campaign_id="mark", by="op"))
+        await eventually(partial(_withheld, settings, marks), what="both have read beyond the pause")
+        await eventually(lambda: given_back(settings), what="each claim has its end")
+        stopped = len(provider.calls)
+        assert the_one <= stopped <= the_one + 3 * rate  # of which a second has no more than the rate
+        expired = [request(many + marks + row, expires_at=PAST) for row in range(60)]  # in every partition
+        for turn in (1, 2):
+            await post(settings, expired[(turn - 1) * 30 : turn * 30])
+            await eventually(partial(_withheld, settings, marks + turn * 30), what="they have gone on to what is new")
+        assert len(provider.calls) == len(await called(settings)) == stopped
+        claims = [line for line in await journal(settings, SEND_ATTEMPTS) if line.kind == "attempt-started"]
+        assert len({line.data.incarnation for line in claims}) == 2
+        await order(settings, CAMPAIGNS, RateSet(campaign_id="*", per_second=5_000, by="op"))
+        await resumed(settings, "*", provider.calls, many)
+
+
+async def given_back(settings: Settings) -> bool:
+    """Whether each claim has its end."""
+    claims = [line for line in await journal(settings, SEND_ATTEMPTS) if line.kind == "attempt-started"]
+    return len(claims) == len(await ends(settings))
 
 
 async def _withheld(settings: Settings, count: int) -> list[Line]:

@@ -71,8 +71,9 @@ async def test_no_call_starts_a_second_after_a_pause_was_acknowledged(shared_kaf
 async def test_a_cancel_names_what_was_in_flight_and_withholds_the_rest(shared_kafka: Settings) -> None:
     """Six calls hang, and two campaigns are cancelled, over HTTP and on the command line.
 
-    Each answer has the calls on the wire by name; everything that was not attempted is withheld; what is of a third
-    campaign goes, except to a recipient that was suppressed on the command line before.
+    Each answer has the calls on the wire by name; everything that was not attempted is withheld, also what was
+    scheduled for later; what is of a third campaign goes, except to a recipient that was suppressed on the command
+    line before.
     """
     async with desk(open_gate=False) as provider, running_api(shared_kafka) as api:
         settings = sending(shared_kafka, provider.url, sender_concurrency=6, provider_timeout=60.0)
@@ -83,6 +84,7 @@ async def test_a_cancel_names_what_was_in_flight_and_withholds_the_rest(shared_k
         async with sender(settings):
             await eventually(lambda: len(provider.calls) == 3, what="half of the slots are taken")
             await post(settings, [asked(row) for row in (*range(60), 200, 201)])
+            await post(settings, [request(60, campaign="web", not_before=datetime.now(UTC) + timedelta(days=3))])
             await eventually(lambda: len(provider.calls) == 6, what="all slots are taken")
             await post(settings, [asked(row) for row in range(103, 160)])
             flying = [int(to) - START for to in provider.calls]
@@ -138,7 +140,7 @@ def asked(row: int) -> SendRequested:
     return request(row, campaign=CAMPAIGN_OF[row // 100 * 100])
 
 
-ROWS = {asked(row).message_id: row for row in (*range(60), *range(100, 160), 200, 201)}
+ROWS = {asked(row).message_id: row for row in (*range(61), *range(100, 160), 200, 201)}
 
 
 async def _all_withheld(settings: Settings, count: int) -> dict[int, str]:

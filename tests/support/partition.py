@@ -75,6 +75,10 @@ class Orders:
         """Whether a recipient must get nothing."""
         return recipient_id in self.suppressed
 
+    def cancellations(self) -> int:
+        """How many campaigns are cancelled."""
+        return list(self.standings.values()).count("cancelled")
+
 
 @dataclass
 class Worker:

@@ -127,6 +127,7 @@ class PackedRecords:
     def __init__(self, stock: PartitionRecords) -> None:
         self.next_fetch_offset: int = stock.next_fetch_offset
         self._place, self._left = stock._tp, [stock._records]
+        stock._records_iterator = None  # they refer to each other: the bytes would stay until the collector comes by
 
     def __iter__(self) -> Iterator[Packed]:
         return iter(self._all(_bytes_of(self._left.pop())) if self._left else ())

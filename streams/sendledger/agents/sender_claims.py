@@ -44,6 +44,7 @@ class Claims:
         self._kit = kit
         self._calls = calls
         self._turn = 0
+        self._cut_short = False
         self._evidence = asyncio.Semaphore(1)
 
     @property
@@ -57,7 +58,7 @@ class Claims:
             while True:
                 picks, withheld = self._look(group)
                 if not picks and not withheld:
-                    await self._idle()
+                    await (asyncio.sleep(0) if self._cut_short else self._idle())
                     continue
                 await self._round(picks, withheld, group)
                 await asyncio.sleep(_GATHER)  # what becomes due meanwhile goes with the next claims, together
@@ -89,6 +90,7 @@ class Claims:
     ) -> tuple[list[tuple[Partition, Pick]], list[tuple[Partition, Message, WithheldReason]]]:
         picks: list[tuple[Partition, Pick]] = []
         withheld: list[tuple[Partition, Message, WithheldReason]] = []
+        self._cut_short = False
         if self.stopping or self._kit.control.age() > _FRESH:
             return picks, withheld
         room, now = self._room(), wall_micros()
@@ -97,6 +99,7 @@ class Claims:
         start = self._turn % max(1, len(ours))
         for partition in ours[start:] + ours[:start]:
             found = partition.pick(max(0, room - len(picks)), self._kit.control, now)
+            self._cut_short = self._cut_short or found.cut_short
             picks += [(partition, pick) for pick in found.claims]
             withheld += [(partition, message, reason) for message, reason in found.withheld]
             for message, waiting in found.resends:

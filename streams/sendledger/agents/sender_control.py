@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from sendledger.domain.campaigns import Control, Standing
 from sendledger.edges.clocks import steady
-from sendledger_schemas.campaigns import ACCOUNT, CampaignResumed
+from sendledger_schemas.campaigns import ACCOUNT, CampaignCancelled, CampaignResumed
 from sendledger_schemas.decisions import RecipientSuppressed
 from sendledger_schemas.envelope import UnreadableEvent, decode
 from sendledger_schemas.topics import CAMPAIGNS, SUPPRESSIONS
@@ -45,6 +45,7 @@ class ControlLog:
         self._halted: dict[str, int] = {}
         self._writing: set[str] = set()
         self._resumed_at: dict[str, int] = {}
+        self._cancellations = 0
         self._confirmed_at = float("-inf")
         self._asked: tuple[float, dict[TopicPartition, int]] | None = None
 
@@ -59,6 +60,10 @@ class ControlLog:
     def is_suppressed(self, recipient_id: str) -> bool:
         """Whether a recipient must get nothing."""
         return recipient_id in self._suppressed
+
+    def cancellations(self) -> int:
+        """How many there have been, repeated ones too."""
+        return self._cancellations
 
     def resumed_at(self, campaign_id: str) -> int:
         """When the broker appended the campaign's last resume (ms), −1 if there is none."""
@@ -154,6 +159,7 @@ class ControlLog:
         self.control.evolve(record.offset, event)
         if isinstance(event.data, CampaignResumed):
             self._resumed_at[event.data.campaign_id] = record.timestamp
+        self._cancellations += isinstance(event.data, CampaignCancelled)
 
     def _suppress(self, record: Raw) -> None:
         recipient = (record.key or b"").decode(errors="replace")

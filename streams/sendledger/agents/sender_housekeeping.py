@@ -53,6 +53,7 @@ class Housekeeping:
     async def _declare_dead(self) -> None:
         """Claims of others, or of an earlier life, that nobody will answer any more: in doubt (reason `crash`)."""
         now, deadline = self._kit.broker.micros(), self._kit.call_deadline
+        self._declared = {attempt for attempt in self._declared if self._is_open(*attempt)}
         found: list[tuple[Partition, str, int]] = []
         for partition in self._claims.partitions.values():
             if partition.caught_up and not partition.closing:
@@ -71,6 +72,9 @@ class Housekeeping:
         for _, message_id, attempt in found:
             self._kit.metrics.doubts.labels("crash").inc()
             _log.warning("a claim has died", message=message_id, attempt=attempt)
+
+    def _is_open(self, message_id: str, attempt: int) -> bool:
+        return any(ours.is_open(message_id, attempt) for ours in self._claims.partitions.values())
 
     def _is_nobodys(self, attempt: tuple[str, int]) -> bool:
         return attempt not in self._calls.active and attempt not in self._declared

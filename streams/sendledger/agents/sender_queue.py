@@ -6,6 +6,7 @@ its claim not read back yet).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -24,10 +25,13 @@ from sendledger.domain.sending import (
     decide,
     is_resend,
 )
-from sendledger.edges.sender_store import SenderStore, Waiting
+from sendledger.edges.sender_store import FIRST, FOREVER, SenderStore, Timed, Waiting
 from sendledger_schemas.attempts import WithheldReason
 
 WITHHELD_AT_ONCE = 256
+PASSED_OVER_AT_ONCE = 512
+"""Messages of one campaign that a look passes over, their recipients being busy: calls in flight wait for a look."""
+
 _CHUNK = 32
 
 
@@ -40,6 +44,9 @@ class Judge(Protocol):
     def is_suppressed(self, recipient_id: str) -> bool:
         """Whether a recipient must get nothing."""
 
+    def cancellations(self) -> int:
+        """How many there have been."""
+
 
 class Pick(NamedTuple):
     """A message to claim."""
@@ -50,11 +57,15 @@ class Pick(NamedTuple):
 
 @dataclass(slots=True)
 class Picked:
-    """What one look at a partition found: to claim, to withhold, and resends whose evidence must be looked at first."""
+    """What one look at a partition found: to claim, to withhold, and resends whose evidence must be looked at first.
+
+    `cut_short`: it passed over so many that it has to be taken up again at once.
+    """
 
     claims: list[Pick] = field(default_factory=list)
     withheld: list[tuple[Message, WithheldReason]] = field(default_factory=list)
     resends: list[tuple[Message, Waiting]] = field(default_factory=list)
+    cut_short: bool = False
 
 
 class Queue:
@@ -68,8 +79,11 @@ class Queue:
         self._reserved: dict[str, str] = {}
         self._flying: dict[str, int] = {}
         self._withholding: set[int] = set()
-        self._cleared: set[str] = set()
+        self._cleared: dict[str, str] = {}  # message → campaign
         self._next_due = store.next_due()
+        self._cancellations = 0
+        self._came_to_wait: set[str] = set()  # campaigns
+        self._looked_to: Timed | None = None
         self._swept_at = 0
         self._now = 0
         self._turn = 0
@@ -80,8 +94,10 @@ class Queue:
         if isinstance(was, Queued):
             self._lanes.left(was.offset)
             self._withholding.discard(was.offset)
+            self._cleared.pop(message.message_id, None)
         if isinstance(now, Queued):
             if now.due:
+                self._came_to_wait.add(message.campaign_id)
                 self._next_due = now.due if self._next_due is None else min(self._next_due, now.due)
             else:
                 self._lanes.arrived(message.campaign_id, Waiting(now.offset, message.message_id))
@@ -112,8 +128,8 @@ class Queue:
             self._lanes.release(recipient_id)
 
     def cleared(self, message: Message, waiting: Waiting) -> None:
-        """No evidence speaks against the resend that an operator ordered."""
-        self._cleared.add(message.message_id)
+        """No evidence speaks against the resend that an operator ordered, until its campaign is paused."""
+        self._cleared[message.message_id] = message.campaign_id
         self._lanes.put_back(message.campaign_id, [waiting])
 
     # ------------------------------------------------------------------------------------------ what may go
@@ -124,10 +140,13 @@ class Queue:
         now = self._now = max(self._now, now)
         self._promote(now)
         self._sweep(picked, judge, now)
+        self._look_for_cancelled(picked, judge, now)
         standings = {name: judge.standing(name) for name in self._lanes.campaigns()}
         for campaign_id in [name for name, standing in standings.items() if standing == "cancelled"]:
             self._withhold_all(campaign_id, picked, judge, now)
         going = [name for name, standing in standings.items() if standing == "open"]
+        # A pause may last: what nothing spoke against before it is looked at anew behind it.
+        self._cleared = {name: campaign for name, campaign in self._cleared.items() if campaign in going}
         self._turn += 1
         start = self._turn % max(1, len(going))
         for share in (max(1, limit // max(1, len(going))), limit):  # first a share for each, then who has more
@@ -141,8 +160,14 @@ class Queue:
         return self._next_due
 
     def _pick_from(self, campaign_id: str, limit: int, picked: Picked, judge: Judge, now: int) -> None:
+        passed_over, before = 0, len(picked.claims)
         while (wanted := limit - len(picked.claims)) > 0 and len(picked.withheld) < WITHHELD_AT_ONCE:
-            if not self._judge_next(campaign_id, min(wanted, _CHUNK), picked, judge, now):
+            judged = self._judge_next(campaign_id, min(wanted, _CHUNK), picked, judge, now)
+            if not judged:
+                return
+            passed_over += judged
+            if passed_over - (len(picked.claims) - before) >= PASSED_OVER_AT_ONCE:
+                picked.cut_short = True
                 return
 
     def _withhold_all(self, campaign_id: str, picked: Picked, judge: Judge, now: int) -> None:
@@ -151,13 +176,13 @@ class Queue:
             if not self._judge_next(campaign_id, _CHUNK, picked, judge, now):
                 return
 
-    def _judge_next(self, campaign_id: str, count: int, picked: Picked, judge: Judge, now: int) -> bool:
+    def _judge_next(self, campaign_id: str, count: int, picked: Picked, judge: Judge, now: int) -> int:
         waiting = self._lanes.next(campaign_id, count)
         found = self._store.messages([one.message_id for one in waiting])
         for one, message in zip(waiting, found, strict=True):
             if message is not None:
                 self._judge(one, message, picked, judge, now)
-        return bool(waiting)
+        return len(waiting)
 
     def _judge(self, waiting: Waiting, message: Message, picked: Picked, judge: Judge, now: int) -> None:
         if waiting.offset in self._withholding:
@@ -168,7 +193,7 @@ class Queue:
                 picked.resends.append((message, waiting))
                 self._free(recipient)
             case Due(attempt=attempt):
-                self._cleared.discard(message.message_id)  # evidence may come until the attempt after this one
+                self._cleared.pop(message.message_id, None)  # evidence may come until the attempt after this one
                 self._reserved[recipient] = message.message_id
                 picked.claims.append(Pick(message, attempt))
             case Withhold(reason=reason):
@@ -207,7 +232,24 @@ class Queue:
         if now - self._swept_at < SECOND:
             return
         self._swept_at = now
-        rows = [row for row in self._store.expired(now, WITHHELD_AT_ONCE) if row.offset not in self._withholding]
+        self._withhold_waiting(self._store.expired(now, WITHHELD_AT_ONCE), picked, judge, now)
+
+    def _look_for_cancelled(self, picked: Picked, judge: Judge, now: int) -> None:
+        """Behind each cancel: what has to wait for its time is not in its campaign's lane, and may wait for days."""
+        came, self._came_to_wait = self._came_to_wait, set()
+        known = judge.cancellations()
+        if known != self._cancellations or any(judge.standing(name) == "cancelled" for name in came):
+            self._cancellations, self._looked_to = known, FIRST
+        if self._looked_to is None:
+            return
+        rows = self._store.timed(FOREVER, PASSED_OVER_AT_ONCE, self._looked_to)
+        self._withhold_waiting([waiting for _, waiting in rows], picked, judge, now)
+        more = len(rows) == PASSED_OVER_AT_ONCE
+        self._looked_to = Timed(rows[-1][0], rows[-1][1].offset) if more else None
+        picked.cut_short = picked.cut_short or more
+
+    def _withhold_waiting(self, found: Sequence[Waiting], picked: Picked, judge: Judge, now: int) -> None:
+        rows = [row for row in found if row.offset not in self._withholding]
         for waiting, message in zip(rows, self._store.messages([row.message_id for row in rows]), strict=True):
             if message is None or self._reserved.get(message.recipient_id) == message.message_id:
                 continue

@@ -37,24 +37,21 @@ class ReleasedRecords:
         self._stock._records_iterator = None  # the cycle ends here
 
 
+class _ReleasingFetcher(Fetcher):  # type: ignore[misc]  # as above
+    """Takes in hand what each fetch brings. A class, for a function put in would keep every stopped consumer."""
+
+    async def _proc_fetch_request(self, *given: Any) -> bool:  # the only place where results of fetches come from
+        woken: bool = await super()._proc_fetch_request(*given)
+        for result in self._records.values():
+            if type(result) is FetchResult and type(result._partition_records) is PartitionRecords:
+                result._partition_records = ReleasedRecords(result._partition_records)
+        return woken
+
+
 class ReleasingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # as above
-    """Keeps no fetch that has been dropped."""
+    """Keeps no fetch that has been dropped, nor, once it is stopped and gone, any other."""
 
     async def start(self) -> None:
-        """As aiokafka starts, and take in hand what each fetch brings."""
+        """As aiokafka starts; the first fetch may be on its way, and is taken in hand along with the next."""
         await super().start()
-        fetcher = self._fetcher
-        stock = fetcher._proc_fetch_request  # the only place where results of fetches come from
-
-        async def released(*given: Any) -> bool:
-            woken: bool = await stock(*given)
-            _release(fetcher)
-            return woken
-
-        fetcher._proc_fetch_request = released
-
-
-def _release(fetcher: Fetcher) -> None:
-    for result in fetcher._records.values():
-        if type(result) is FetchResult and type(result._partition_records) is PartitionRecords:
-            result._partition_records = ReleasedRecords(result._partition_records)
+        self._fetcher.__class__ = _ReleasingFetcher

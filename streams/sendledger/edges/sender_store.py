@@ -32,6 +32,9 @@ LAYOUT = 2
 RECENT = 512
 """Messages of one partition that are kept at hand: more than can be claimed at a time."""
 
+FOREVER = (1 << 63) - 1
+"""Later than any time in µs."""
+
 _CURSORS = b"c"
 _MB = 1 << 20
 _encode = msgspec.msgpack.Encoder().encode
@@ -60,6 +63,16 @@ class Waiting(NamedTuple):
 
     offset: int
     message_id: str
+
+
+class Timed(NamedTuple):
+    """A place among those that have to wait: `due` in µs."""
+
+    due: int
+    offset: int
+
+
+FIRST = Timed(0, -1)
 
 
 class Change(NamedTuple):
@@ -190,9 +203,9 @@ class SenderStore:
         rows = self._scan(prefix + _eight(after + 1), prefix + b"\xff" * 9)
         return [Waiting(_number(key, -8), name.decode()) for (key, name), _ in zip(rows, range(limit), strict=False)]
 
-    def timed(self, until: int, limit: int) -> list[tuple[int, Waiting]]:
-        """(due, message) of those whose time has come."""
-        rows = self._scan(b"w", b"w" + _eight(until + 1))
+    def timed(self, until: int, limit: int, after: Timed = FIRST) -> list[tuple[int, Waiting]]:
+        """(due, message) of those behind a place whose time comes until then."""
+        rows = self._scan(b"w" + _eight(after.due) + _eight(after.offset + 1), b"w" + _eight(until + 1))
         return [
             (_number(key, 1), Waiting(_number(key, -8), name.decode()))
             for (key, name), _ in zip(rows, range(limit), strict=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -65,6 +67,21 @@ def test_the_same_records_as_ever(sizes: list[int], compression: int, start: int
     assert packed.next_fetch_offset == stock.next_fetch_offset == sum(sizes)
     assert [one.count for one in batches] == sizes
     assert list(packed) == []
+
+
+def test_nothing_of_aiokafkas_stays_behind() -> None:
+    """Its part of a fetch holds all the bytes and refers to itself: it would stay until the collector comes by."""
+    gc.collect()
+    gc.disable()
+    try:
+        stock = fetched(log(3, 4))
+        kept = weakref.ref(stock)
+        packed = PackedRecords(stock)
+        del stock
+        assert kept() is None
+    finally:
+        gc.enable()
+    assert [one.count for one in packed] == [3, 4]
 
 
 def test_a_batch_that_begins_before_the_place_says_what_is_wanted() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from sendledger.agents.sender_queue import PASSED_OVER_AT_ONCE, WITHHELD_AT_ONCE
 from sendledger_schemas.topics import SEND_REQUESTS
 from tests.support import story
-from tests.support.partition import Log, log_of, ready, worker
+from tests.support.partition import WEEK, Log, log_of, ready, worker
 from tests.support.story import at
 
 
@@ -149,6 +152,38 @@ def test_cancel_withholds_each_message_once(tmp_path: Path) -> None:
     log.add(story.not_sent(open_one.message.message_id, open_one.message.recipient_id))
     it.read()
     assert [message.message_id for message, _ in it.pick(seconds=10).withheld] == ["m0"]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["lived on", "started anew"])
+def test_cancel_withholds_what_waits_for_its_time(tmp_path: Path, *, again: bool) -> None:
+    """Scheduled for next week, or throttled, also behind the cancel: at once, once each, and nobody else's."""
+    log, many = Log(), 3 * PASSED_OVER_AT_ONCE
+    for row in range(many):
+        for campaign in ("c1", "c2"):
+            log.add(
+                story.requested(f"{campaign}-{row}", f"{campaign}-{row}", campaign, not_before=story.at(WEEK / 1e6))
+            )
+    for name in ("before", "behind"):
+        log.add(story.requested(name, name, "c1"), story.started(name, name, "c1"))
+    log.add(story.throttled("before", "before", "c1"))
+    it = ready(tmp_path, log)
+    assert it.picked() == []
+    it.orders.standings["c1"] = "cancelled"
+    if again:
+        it.reopen()
+        it.read()
+    withheld: list[str] = []
+    for look in range(100):
+        picked = it.pick(seconds=1 + look / 1_000)
+        assert len(picked.withheld) <= PASSED_OVER_AT_ONCE + WITHHELD_AT_ONCE
+        withheld += [message.message_id for message, reason in picked.withheld if reason == "cancelled"]
+        if not picked.cut_short:
+            break
+    assert sorted(withheld) == sorted(["before", *(f"c1-{row}" for row in range(many))])
+    log.add(story.throttled("behind", "behind", "c1"))
+    it.read()
+    assert [message.message_id for message, _ in it.pick(seconds=2).withheld] == ["behind"]
+    assert it.pick(seconds=3).withheld == []
 
 
 def test_a_suppressed_recipient_gets_nothing(tmp_path: Path) -> None:
