@@ -84,6 +84,7 @@ class Queue:
         self._cancellations = 0
         self._came_to_wait: set[str] = set()  # campaigns
         self._looked_to: Timed | None = None
+        self._look_again = False
         self._swept_at = 0
         self._now = 0
         self._turn = 0
@@ -239,14 +240,16 @@ class Queue:
         came, self._came_to_wait = self._came_to_wait, set()
         known = judge.cancellations()
         if known != self._cancellations or any(judge.standing(name) == "cancelled" for name in came):
-            self._cancellations, self._looked_to = known, FIRST
+            self._cancellations, self._look_again = known, True
+        if self._looked_to is None and self._look_again:
+            self._looked_to, self._look_again = FIRST, False  # a pass under way comes to its end before the next one
         if self._looked_to is None:
             return
         rows = self._store.timed(FOREVER, PASSED_OVER_AT_ONCE, self._looked_to)
         self._withhold_waiting([waiting for _, waiting in rows], picked, judge, now)
         more = len(rows) == PASSED_OVER_AT_ONCE
         self._looked_to = Timed(rows[-1][0], rows[-1][1].offset) if more else None
-        picked.cut_short = picked.cut_short or more
+        picked.cut_short = picked.cut_short or more or self._look_again
 
     def _withhold_waiting(self, found: Sequence[Waiting], picked: Picked, judge: Judge, now: int) -> None:
         rows = [row for row in found if row.offset not in self._withholding]

@@ -186,6 +186,24 @@ def test_cancel_withholds_what_waits_for_its_time(tmp_path: Path, *, again: bool
     assert it.pick(seconds=3).withheld == []
 
 
+def test_cancels_one_after_the_other_find_all_that_waits(tmp_path: Path) -> None:
+    """Each behind a look of the one before: no pass over what waits begins anew before it came to its end."""
+    log, many = Log(), 3 * PASSED_OVER_AT_ONCE
+    campaigns = [f"c{number}" for number in range(12)]
+    for row in range(many):
+        name = f"{campaigns[row % 12]}-{row}"
+        log.add(story.requested(name, name, campaigns[row % 12], not_before=story.at(WEEK / 1e6)))
+    it = ready(tmp_path, log)
+    withheld: list[str] = []
+    for look in range(24):
+        if look < 12:
+            it.orders.standings[campaigns[look]] = "cancelled"
+        withheld += [message.message_id for message, _ in it.pick(seconds=1 + look / 1_000).withheld]
+        if look == 6:
+            assert any(name.endswith(f"-{row}") for name in withheld for row in range(many - 12, many))
+    assert len(withheld) == len(set(withheld)) == many
+
+
 def test_a_suppressed_recipient_gets_nothing(tmp_path: Path) -> None:
     """Its messages are withheld with that reason, others go."""
     it = ready(tmp_path, log_of(2))
