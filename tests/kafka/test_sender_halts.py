@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from tests.support.sender import (
     START,
     Form,
     Line,
+    Running,
     accept,
     answered,
     desk,
@@ -107,6 +109,38 @@ async def test_an_account_code_stops_every_sender(shared_kafka: Settings) -> Non
         assert len({line.data.incarnation for line in claims}) == 2
         await order(settings, CAMPAIGNS, RateSet(campaign_id="*", per_second=5_000, by="op"))
         await resumed(settings, "*", provider.calls, many)
+
+
+async def test_a_throttle_slows_every_sender(shared_kafka: Settings) -> None:
+    """Two send, one call is answered E120: the sender that was only ever accepted slows down with the other."""
+    rate, the_one, many = 100.0, 150, 400
+
+    def answer(number: int, form: Form) -> Any:
+        return (refuse("E120") if number == the_one else accept)(number, form)
+
+    async with desk(answer) as provider, contextlib.AsyncExitStack() as stack:
+        settings = sending(shared_kafka, provider.url, send_rate=rate)
+        two: list[Running] = []
+        for number in range(2):
+            one = settings.model_copy(update={"data_dir": settings.data_dir / str(number)})
+            two.append(await stack.enter_async_context(sender(one)))
+        await eventually(lambda: sum(full := paces(two)) == rate and all(full), what="each has its share")
+        full = paces(two)
+        await post(settings, [request(row) for row in range(many)])
+
+        def slower() -> bool:  # half of it at first, and straight back to all of it within 30 s
+            return all(now < 0.9 * before for now, before in zip(paces(two), full, strict=True))
+
+        await eventually(slower, what="both are slower")
+        assert len(provider.calls) >= the_one
+        throttled = [line for line in await ends(settings) if line.kind == "send-throttled"]
+        assert len(throttled) == 1
+
+
+def paces(senders: Sequence[Running]) -> list[float]:
+    """What each may send a second now, by its own metrics."""
+    name = "sendledger_sender_pace_messages_per_second"
+    return [one.life.registry.get_sample_value(name) or 0.0 for one in senders]
 
 
 async def given_back(settings: Settings) -> bool:

@@ -7,6 +7,7 @@
 | `JournalReader` / `JournalWriter` | attempts, responses, decisions: in and out |
 | `Claims` → `Calls` | what is due → claims → calls → responses |
 | `FailureWatch` | halts campaigns by their failure share, if that is set |
+| `ThrottleWatch` | slows down with the others |
 | `Housekeeping` | dead claims become doubts; the rate; a look whether anything stands still |
 """
 
@@ -34,6 +35,7 @@ from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_metrics import SenderMetrics
 from sendledger.agents.sender_partition import JOURNAL, Partition
 from sendledger.agents.sender_requests import Requests
+from sendledger.agents.sender_throttles import FROM_THE_END, ThrottleWatch
 from sendledger.agents.watchdog import watch
 from sendledger.config import Settings
 from sendledger.domain.pace import Pace
@@ -158,13 +160,15 @@ class _Process:
         ids = await topic_ids(link, (SEND_REQUESTS, *JOURNAL))
         kit = await self._kit(stack)
         journal = await stack.enter_async_context(consumer(self._settings.kafka, **UNHURRIED))
+        throttles = await stack.enter_async_context(consumer(self._settings.kafka, **UNHURRIED, **FROM_THE_END))
         reader = JournalReader(journal, kit.broker, kit.wake, kit.strike)
         kit.writer.told = reader.wrote
         calls = Calls(kit)
         claims = Claims(kit, calls, Requests(kit.lookups))
         owner = Sender(kit, reader, claims, " ".join(f"{topic}={ids[topic]}" for topic in sorted(ids)))
         async with asyncio.TaskGroup() as group:
-            parts = (kit.control, reader, kit.writer, calls, claims, Housekeeping(kit, claims, calls))
+            others = ThrottleWatch(kit, throttles, claims.partitions)
+            parts = (kit.control, reader, kit.writer, calls, claims, others, Housekeeping(kit, claims, calls))
             tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
             if (share := self._settings.halt_failure_share) is not None:
                 answers = await stack.enter_async_context(consumer(self._settings.kafka))
