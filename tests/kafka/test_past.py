@@ -15,6 +15,7 @@ from sendledger.agents import fold, merge
 from sendledger.cli.app import run
 from sendledger.cli.numbers import following
 from sendledger.config import Settings
+from sendledger.domain.partial import NO_CAMPAIGN
 from sendledger.edges.kafka import admin, consumer, producer
 from sendledger.edges.orders import Orders
 from sendledger.edges.past import Asked, recall
@@ -50,9 +51,15 @@ async def shown_now(settings: Settings, campaign: str) -> tuple[datetime, Json]:
     """What `status` shows once the numbers are those of the whole log, and when that was."""
     wanted = totals(await agrees(settings))
     async with following(settings) as numbers:
+        nobodys = wanted.get(NO_CAMPAIGN, {})
 
         def equal() -> bool:
-            return all(numbers.states.get(name) and numbers.states[name].counters == wanted[name] for name in wanted)
+            return all(
+                (state := numbers.states.get(name)) is not None
+                and state.counters == wanted[name]
+                and state.orphans == nobodys.get(f"orphans:{name}", state.orphans if name == NO_CAMPAIGN else 0)
+                for name in wanted
+            )
 
         await eventually(equal, what="the campaigns' numbers are the log's")
         moment = await tick()
