@@ -18,6 +18,7 @@ from sendledger.edges import kafka as clients
 from sendledger.edges.kafka import MAX_RECORD_BYTES, consumer, out_of_reach, producer, wait_for_broker
 from sendledger.edges.log_reader import LogReader
 from sendledger_schemas.topics import CAMPAIGN_PARTIALS, RECEIVERS, SEND_ATTEMPTS
+from tests.support.collector import uncollected
 from tests.support.kafka import broker, eventually
 from tests.support.receiver import free_port
 
@@ -76,9 +77,7 @@ async def test_a_reader_that_seeks_keeps_no_fetch(shared_kafka: Settings) -> Non
             await writer.send_and_wait(SEND_ATTEMPTS, b"%d" % number, partition=1)
     async with consumer(shared_kafka.kafka, fetch_max_wait_ms=100) as started:
         reader = LogReader(started)
-        gc.collect()
-        gc.disable()
-        try:
+        with uncollected():
             for offset in range(20):
                 assert (await reader.at(place, [offset]))[offset].value == b"%d" % offset
                 started.resume(place)
@@ -86,8 +85,6 @@ async def test_a_reader_that_seeks_keeps_no_fetch(shared_kafka: Settings) -> Non
                 fetched = await started.getmany(timeout_ms=10_000, max_records=1)
                 assert fetched[place][0].offset == offset
             held = [one for one in gc.get_objects() if type(one) is PartitionRecords]
-        finally:
-            gc.enable()
     assert len(held) <= 1, [one.next_fetch_offset for one in held]
 
 
@@ -98,9 +95,7 @@ async def test_a_reader_that_is_stopped_keeps_nothing(shared_kafka: Settings) ->
         first = await writer.send_and_wait(SEND_ATTEMPTS, b"first", partition=2)
         for _ in range(20):
             await writer.send_and_wait(SEND_ATTEMPTS, b"later", partition=2)
-    gc.collect()
-    gc.disable()
-    try:
+    with uncollected():
         async with consumer(shared_kafka.kafka, fetch_max_wait_ms=100) as started:
             for _ in range(2):  # the first fetch may have been on its way when the consumer was made what it is
                 started.assign([place])
@@ -108,8 +103,6 @@ async def test_a_reader_that_is_stopped_keeps_nothing(shared_kafka: Settings) ->
                 assert len((await started.getmany(timeout_ms=10_000, max_records=1))[place]) == 1
         del started
         held = [one for one in gc.get_objects() if type(one) is PartitionRecords]
-    finally:
-        gc.enable()
     assert held == []
 
 

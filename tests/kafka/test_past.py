@@ -57,7 +57,7 @@ async def shown_now(settings: Settings, campaign: str) -> tuple[datetime, Json]:
             return all(
                 (state := numbers.states.get(name)) is not None
                 and state.counters == wanted[name]
-                and state.orphans == nobodys.get(f"orphans:{name}", state.orphans if name == NO_CAMPAIGN else 0)
+                and (name == NO_CAMPAIGN or state.orphans == nobodys.get(f"orphans:{name}", 0))
                 for name in wanted
             )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from hypothesis import strategies as st
 
 from sendledger.edges.record_batch import Packer
 from sendledger.edges.releasing import ReleasedRecords
+from tests.support.collector import uncollected
 
 _PLACE = TopicPartition("sms.send-attempts.v1", 3)
 _COUNT = 10
@@ -47,17 +46,6 @@ def fetched(wrapped: Callable[[PartitionRecords], Any], first: int = 0) -> tuple
     stock = PartitionRecords(_PLACE, MemoryRecords(raw), [], first, None, None, True, 0)
     known = {"assignment": _Assignment(first), "partition_records": wrapped(stock), "backoff": 0.1}
     return FetchResult(_PLACE, **known), stock
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without Python's garbage collector."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize("taken", [0, 1, _COUNT - 1, _COUNT])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from typing import Any
 
@@ -18,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendledger.agents.fetched import Batch, OldFormatError, Packed, PackedRecords, how_many
+from tests.support.collector import uncollected
 
 PLACE = TopicPartition("t", 3)
 APPEND_TIME, CONTROL = 8, 32
@@ -71,16 +71,12 @@ def test_the_same_records_as_ever(sizes: list[int], compression: int, start: int
 
 def test_nothing_of_aiokafkas_stays_behind() -> None:
     """Its part of a fetch holds all the bytes and refers to itself: it would stay until the collector comes by."""
-    gc.collect()
-    gc.disable()
-    try:
+    with uncollected():
         stock = fetched(log(3, 4))
         kept = weakref.ref(stock)
         packed = PackedRecords(stock)
         del stock
         assert kept() is None
-    finally:
-        gc.enable()
     assert [one.count for one in packed] == [3, 4]
 
 
