@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sendledger.agents.sender_requests import _quick, request_of
@@ -68,6 +68,7 @@ def is_read_as_its_model_reads_it(event: dict[str, Any], *, escaped: bool) -> bo
 
 
 @given(events(), st.booleans())
+@example(_changed([("other", "\ud800")]), False)  # no UTF-8, in a field that nobody knows
 def test_it_is_read_as_its_model_reads_it(event: dict[str, Any], escaped: bool) -> None:  # noqa: FBT001 — drawn
     """Whatever the quick way is not sure of it leaves to the model."""
     assert is_read_as_its_model_reads_it(event, escaped=escaped)
