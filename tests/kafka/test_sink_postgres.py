@@ -22,6 +22,7 @@ from sendledger.domain.numbers import overdue
 from sendledger.edges.publisher import Outgoing
 from sendledger.edges.sinks.postgres import keep
 from sendledger.edges.sinks.sink import Sink, SinkError
+from sendledger.edges.sinks.tables import connected
 from sendledger_schemas.states import CampaignState, MessageState
 from sendledger_schemas.topics import CAMPAIGN_STATE, MESSAGE_STATE
 from tests.support.folding import read, write
@@ -162,8 +163,22 @@ def moved(server: Postgres, before: int) -> bool:
 
 
 def up_to_date(sink: Program) -> bool:
-    """Whether it says so."""
+    """Whether it says so. Errors: AssertionError with what it said if it has ended instead."""
+    assert sink.process.returncode is None, sink.err
     return "up to date" in sink.err
+
+
+async def test_many_create_the_tables_at_once(server: Postgres) -> None:
+    """Sinks that start together, each with --create: one makes schema and tables, the others find them."""
+
+    async def create() -> None:
+        async with connected(SecretStr(server.dsn), "sendledger") as tables:
+            await tables.create()
+
+    for _ in range(5):
+        await asyncio.gather(*(create() for _ in range(4)))
+        assert cursors(server) == 0  # the table is there
+        server.do("DROP SCHEMA sendledger CASCADE")
 
 
 async def test_killed_in_the_middle_of_its_transactions(shared_kafka: Settings, server: Postgres) -> None:

@@ -23,6 +23,7 @@ VARIABLE = "SENDLEDGER_POSTGRES_DSN"
 Place = tuple[str, int]
 """Topic and partition."""
 _CONNECT_SECONDS = 10
+_CREATING = "SELECT pg_advisory_xact_lock(hashtext('sendledger sink postgres --create'), hashtext(%s))"
 # What a server says that will be there again in a while.
 _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "reserved", "administrator command", "crash")
 
@@ -52,6 +53,8 @@ class Tables:
         """Make what is missing. Errors: SinkError, Away."""
         with _told(self._schema):
             async with self._connection.transaction():
+                # one after the other: IF NOT EXISTS fails when two make the same thing at once
+                await self._connection.execute(_CREATING, (self._schema,))
                 await self._connection.execute(ddl(self._schema).encode())
 
     async def cursors(self, topic_ids: Mapping[str, str], places: Collection[Place]) -> dict[Place, int]:
