@@ -12,7 +12,10 @@ from tests.chaos.plan import Plan
 
 @dataclass(frozen=True)
 class Hold:
-    """Nothing of `target` may start later than a second after `since`, until `until` (monotonic; inf: never again)."""
+    """No call of `target` starts later than a second after `since`, until `until` (monotonic; inf: never again).
+
+    `target`: a campaign, the account, or a recipient's digits.
+    """
 
     target: str
     since: float
@@ -28,5 +31,6 @@ class Done:
     hands: list[Hand] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)
+    suppressed: set[str] = field(default_factory=set)
     faults: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)

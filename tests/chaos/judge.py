@@ -8,9 +8,10 @@ ledger only the lines of the calls are used, each with its time.
 | never twice | of a message's calls at most one was not throttled |
 | never lost | each request is a message in one bucket, and neither queued nor attempting |
 | accepted, rejected | the provider has it, with that TRACKINGID; it refused it, with that code |
-| withheld | every call was throttled, and there was a reason: cancelled by us, or an end of its own |
+| withheld | every call was throttled, and there was a reason: cancelled or suppressed by us, or an end of its own |
+| scheduled | no call came before its time |
 | in doubt | no call came, or the provider's answer got lost or was none: each reason as far as the ledger can tell |
-| at rest | from 1 s after a pause or a cancel was acknowledged no call of it came, until it was resumed |
+| at rest | from 1 s after a pause, cancel or suppression was acknowledged no call of it came, until it was resumed |
 
 Of a call at rest it is taken off how late the simulator may have heard it (`Provider.lateness`). A sender that is
 stopped between its second look and its first byte finishes that call when it wakes, which no program can help: of each
@@ -77,7 +78,7 @@ def judge(done: Done, ours: Ours, provider: Provider) -> Verdict:
         theirs = calls[request.to, sha256_of(request.text)]
         verdict.submissions += len(theirs)
         verdict.throttled += sum(call.outcome == "throttled" for call in theirs)
-        fault = _Message(request, facts, theirs, ours, struck, done.cancelled).fault(verdict.doubts)
+        fault = _Message(request, facts, theirs, ours, struck, done).fault(verdict.doubts)
         if fault is not None:
             told = ", ".join(f"{call.outcome} ({call.answer})" for call in theirs) or "no call"
             verdict.violations.append(f"{request.message_id} is {bucket(facts)}: {fault}; the provider: {told}")
@@ -103,7 +104,7 @@ class _Message:
     theirs: Sequence[Submission]
     ours: Ours
     struck: set[str]
-    cancelled: set[str]
+    done: Done
 
     def fault(self, doubts: Counter[str]) -> str | None:
         """What is wrong with it; `doubts` counts why, if it is in doubt."""
@@ -114,6 +115,8 @@ class _Message:
         began = [n for n, one in attempts.items() if one.response is None or one.response.kind != "not_sent"]
         if len(self.theirs) > len(began):
             return "a call was made whose answer says that it was not"
+        if (due := self.request.not_before) and any(call.wall < due.timestamp() for call in self.theirs):
+            return f"it was called before {due}"
         call = final[0] if final else None
         match bucket(self.facts):
             case "accepted":
@@ -124,10 +127,8 @@ class _Message:
                 return None if call and call.outcome == "rejected" and call.code in codes else "it is not"
             case "in_doubt":
                 return self._doubt(call, doubts)
-            case "cancelled":
-                return "the provider knows it" if call else self._unless(self.request.campaign_id in self.cancelled)
-            case "expired":
-                return "the provider knows it" if call else self._unless(self.request.expires_at is not None)
+            case "cancelled" | "suppressed" | "expired" as reason:
+                return "the provider knows it" if call else self._unless_withheld_for(reason)
             case _:
                 return f"it is not at its end: {self.facts.message}, {self._workers()}"
 
@@ -135,8 +136,13 @@ class _Message:
         claims = {n: worker for (name, n), worker in self.ours.workers.items() if name == self.request.message_id}
         return f"claimed by {claims}"
 
-    def _unless(self, reason: object) -> str | None:
-        return None if reason else "nobody said so"
+    def _unless_withheld_for(self, reason: str) -> str | None:
+        said = {
+            "cancelled": self.request.campaign_id in self.done.cancelled,
+            "suppressed": self.request.to in self.done.suppressed,
+            "expired": self.request.expires_at is not None,
+        }
+        return None if said[reason] else "nobody said so"
 
     def _doubt(self, call: Submission | None, doubts: Counter[str]) -> str | None:
         name = self.request.message_id, max(self.facts.message.attempts)
@@ -163,7 +169,7 @@ def _rest(done: Done, ours: Ours, calls: dict[Text, list[Submission]], provider:
     for hold in done.holds:
         left: Counter[Hand] = Counter()
         for request in done.requests:
-            if hold.target not in (ACCOUNT, request.campaign_id):
+            if hold.target not in (ACCOUNT, request.campaign_id, request.to):
                 continue
             for call in calls[request.to, sha256_of(request.text)]:
                 late = call.mono - provider.lateness(call.mono) - hold.since
@@ -175,7 +181,7 @@ def _rest(done: Done, ours: Ours, calls: dict[Text, list[Submission]], provider:
                     verdict.excused += 1
                     continue
                 verdict.violations.append(
-                    f"{request.message_id} was called {late:.2f} s after {hold.target} was paused or cancelled"
+                    f"{request.message_id} was called {late:.2f} s after {hold.target} was to be at rest"
                 )
 
 

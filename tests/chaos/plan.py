@@ -9,10 +9,12 @@ from typing import Any, Literal
 from sendledger.edges.failpoints import STEPS
 from sendledger.simulator.profile import Misbehaviour
 
-Kind = Literal["kill", "stop", "term", "pause", "rate", "cancel", "fault", "outage", "ask"]
+Kind = Literal["kill", "stop", "term", "pause", "rate", "cancel", "suppress", "fault", "outage", "ask"]
 CAMPAIGNS = ("left", "right")
 ACCOUNT = "*"
 SENDERS = 3
+SUPPRESSED_AT_ONCE = 8
+"""Numbers, of those that something was asked for by then."""
 
 CODES = {
     "refusals": {"E110": 0.1, "E628": 0.05, "E715": 0.05},
@@ -124,6 +126,7 @@ def _orders(chance: random.Random, seconds: float) -> list[Act]:
     acts.append(Act(chance.uniform(0.5, seconds), "rate", amount=round(chance.uniform(30, 200))))
     if chance.random() < 0.35:
         acts.append(Act(chance.uniform(1.0, seconds), "cancel", target=chance.choice(CAMPAIGNS)))
+    acts += [Act(chance.uniform(0.3, seconds), "suppress", amount=SUPPRESSED_AT_ONCE) for _ in range(2)]
     return acts
 
 

@@ -13,7 +13,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sendledger.config import Settings
@@ -22,8 +21,9 @@ from tests.chaos.done import Done, Hold
 from tests.chaos.hands import Hand, Nursery
 from tests.chaos.plan import ACCOUNT, CALM, CAMPAIGNS, SENDERS, Act, Plan, profile
 from tests.chaos.provider import Provider
+from tests.chaos.requests import recipient, requests
 from tests.support.kafka import eventually
-from tests.support.sender import START, post, request
+from tests.support.sender import post
 from tests.support.sender_truth import Ours, read_ours
 
 SESSION, CALL, CRASH_MARGIN = 2.5, 1.0, 1.0
@@ -32,8 +32,6 @@ ENDS_WITHIN = 90.0
 _STAYS = 1.0
 _BY = "chaos"
 _LOOK = 0.1
-_MANY_A_RECIPIENT = 10
-_EXPIRING = 0.03
 
 
 @dataclass
@@ -84,14 +82,8 @@ class Round:
         await self.ask(int(act.amount))
 
     async def ask(self, count: int) -> None:
-        """More requests: of ten, one goes to a number that others go to, too; some few expire soon."""
-        first = len(self.done.requests)
-        more = []
-        for row in range(first, first + count):
-            to = str(START + (row if row % _MANY_A_RECIPIENT else row % 50))
-            soon = datetime.now(UTC) + timedelta(seconds=self.chance.uniform(1, 8))
-            over = {"expires_at": soon} if self.chance.random() < _EXPIRING else {}
-            more.append(request(row, campaign=CAMPAIGNS[row // 3 % 2], to=to, **over))
+        """More requests."""
+        more = requests(len(self.done.requests), count, self.chance, self.plan.seconds)
         self.done.requests += more
         await post(self.settings, more)
 
@@ -160,6 +152,13 @@ class Round:
         self.done.cancelled.add(target)
         await self.orders.cancel(target, by=_BY)
         self.done.holds.append(Hold(target, time.monotonic(), float("inf")))
+
+    async def _suppress(self, act: Act) -> None:
+        for to in {recipient(self.chance.randrange(len(self.done.requests))) for _ in range(int(act.amount))}:
+            self.done.faults["suppress"] += 1
+            self.done.suppressed.add(to)
+            await self.orders.suppress(to, by=_BY)
+            self.done.holds.append(Hold(to, time.monotonic(), float("inf")))
 
     async def _fault(self, act: Act) -> None:
         self.done.faults.update(f"provider_{name}" for name in act.faults)
@@ -286,6 +285,7 @@ _ACTS: dict[str, Callable[[Round, Act], Awaitable[None]]] = {
     "pause": Round._pause,
     "rate": Round._rate,
     "cancel": Round._cancel,
+    "suppress": Round._suppress,
     "fault": Round._fault,
     "outage": Round._outage,
 }

@@ -113,17 +113,17 @@ async def test_an_operator_settles_a_doubt(shared_kafka: Settings) -> None:
 
 
 async def test_a_resend_is_void_once_a_postback_has_settled_the_doubt(shared_kafka: Settings) -> None:
-    """The provider has the message: the operator's word, given in ignorance, sends nothing."""
+    """The provider has the message: the operator's word, given in ignorance, sends nothing. All others go once more."""
 
     def doubtful(number: int, form: Form) -> object:
         return refuse("E999")(number, Form("15550009999", "", ""))
 
-    rows = [request(0), request(1)]
+    rows = [request(row) for row in range(12)]
     async with desk(doubtful) as provider:  # type: ignore[arg-type]  # as above
         settings = sending(shared_kafka, provider.url)
         await post(settings, rows)
         async with sender(settings):
-            await answered(settings, 2)
+            await answered(settings, 12)
             provider.answer = accept
             known = PostbackReceived(
                 recipient_id=rows[0].recipient_id,
@@ -147,7 +147,7 @@ async def test_a_resend_is_void_once_a_postback_has_settled_the_doubt(shared_kaf
                 for row in rows
             ]
             await write(settings, DECISIONS, *decisions)
-            await answered(settings, 3)
-            await post(settings, [request(2)])
-            await answered(settings, 4)
-    assert Counter(provider.calls) == Counter(numbers(0, 1, 1, 2))
+            await answered(settings, 23)
+            await post(settings, [request(12)])
+            await answered(settings, 24)
+    assert Counter(provider.calls) == Counter(numbers(*range(13), *range(1, 12)))

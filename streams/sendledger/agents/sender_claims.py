@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from sendledger.agents.sender_calls import Calls, Claimed
-from sendledger.agents.sender_evidence import facts_about, may_resend
+from sendledger.agents.sender_evidence import Resends
 from sendledger.agents.sender_journal import Entry
 from sendledger.agents.sender_kit import Kit
 from sendledger.agents.sender_partition import GivenUpError, Partition
@@ -18,9 +18,7 @@ from sendledger.domain.call_ends import Refused
 from sendledger.domain.message import Message
 from sendledger.domain.sending import expires_at, won
 from sendledger.edges.clocks import steady, wall_micros
-from sendledger.edges.kafka import consumer
 from sendledger.edges.provider import Sendable
-from sendledger.edges.sender_store import Waiting
 from sendledger_schemas.attempts import AttemptStarted, RequestPosition, SendWithheld, WithheldReason
 from sendledger_schemas.ids import event_id
 from sendledger_schemas.topics import SEND_ATTEMPTS
@@ -45,7 +43,7 @@ class Claims:
         self._calls = calls
         self._turn = 0
         self._cut_short = False
-        self._evidence = asyncio.Semaphore(1)
+        self._resends = Resends(kit)
 
     @property
     def pending(self) -> int:
@@ -102,19 +100,8 @@ class Claims:
             self._cut_short = self._cut_short or found.cut_short
             picks += [(partition, pick) for pick in found.claims]
             withheld += [(partition, message, reason) for message, reason in found.withheld]
-            for message, waiting in found.resends:
-                group.create_task(self._resend(partition, message, waiting))
+            self._resends.add(partition, found.resends, group)
         return picks, withheld
-
-    async def _resend(self, partition: Partition, message: Message, waiting: Waiting) -> None:
-        """An operator's word counts as long as no evidence says that the message is out."""
-        async with self._evidence, consumer(self._kit.settings.kafka) as reader:
-            reads = await facts_about(reader, partition.number, message.recipient_id)
-        if not may_resend(message, reads):
-            _log.warning("not sent again: a postback has settled it meanwhile", message=message.message_id)
-        elif not partition.closing:
-            partition.queue.cleared(message, waiting)
-            self._kit.wake.set()
 
     async def _round(
         self,

@@ -1,24 +1,90 @@
 """Before an operator's `resend`: whether a postback has settled the doubt meanwhile (DESIGN §4 adoption, §6).
 
 All facts about the recipient are read from the log and folded the plain way (`domain/plain.py`): exact, and slow on a
-long log, which a decision made by a person may be.
+long log. A decision made by a person may be slow; thousands of them are looked at together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from sendledger.agents.sender_kit import Kit
+from sendledger.agents.sender_partition import Partition
 from sendledger.domain.facts import Fact, decode_fact
 from sendledger.domain.message import Message
 from sendledger.domain.plain import Seen, account
 from sendledger.domain.settled import bucket
+from sendledger.edges.clocks import steady
+from sendledger.edges.kafka import consumer
+from sendledger.edges.sender_store import Waiting
 from sendledger_schemas.envelope import UnreadableEvent
 from sendledger_schemas.topics import FOLD_SOURCES
 
+AT_ONCE = 1_000
+"""Messages whose evidence is in memory together."""
+GO_WITHIN = 5.0
+"""Seconds in which as many can go as are looked at together: evidence is looked at shortly before the call."""
+
+_SLOWEST = 0.1
 _POLL_MS = 500
 Read = tuple[int, int, Fact]
+
+_log = structlog.get_logger()
+
+
+class Resends:
+    """Lets resends go that no evidence speaks against: one reading of a partition for many that wait for it there."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._waiting: dict[Partition, list[tuple[Message, Waiting]]] = {}
+        self._looks = False
+
+    def add(self, partition: Partition, resends: Sequence[tuple[Message, Waiting]], group: asyncio.TaskGroup) -> None:
+        """What the operator ordered goes back into the partition's queue, or is void. Errors, to the group: Kafka's."""
+        if not resends:
+            return
+        self._waiting.setdefault(partition, []).extend(resends)
+        if not self._looks:
+            self._looks = True
+            group.create_task(self._look())
+
+    async def _look(self) -> None:
+        async with consumer(self._kit.settings.kafka) as reader:
+            while self._waiting:
+                partition = next(iter(self._waiting))
+                waiting, most = self._waiting.pop(partition), max(1, min(AT_ONCE, int(self._per_second() * GO_WITHIN)))
+                if waiting[most:]:
+                    self._waiting[partition] = waiting[most:]  # behind the other partitions
+                if partition.closing:
+                    continue
+                some = waiting[:most]
+                reads = await facts_about(reader, partition.number, {message.recipient_id for message, _ in some})
+                # No quicker than they go out, or the evidence is old by then.
+                await asyncio.sleep(self._judge(partition, some, reads) / self._per_second())
+            self._looks = False
+
+    def _per_second(self) -> float:
+        return max(_SLOWEST, self._kit.pace.per_second(steady()))
+
+    def _judge(
+        self, partition: Partition, some: Sequence[tuple[Message, Waiting]], reads: Mapping[str, Sequence[Read]]
+    ) -> int:
+        """An operator's word counts as long as no evidence says that the message is out. How many may go."""
+        go = 0
+        for message, waiting in reversed(some):  # each goes to the front of its lane, the first one last
+            if not may_resend(message, reads.get(message.recipient_id, ())):
+                _log.warning("not sent again: a postback has settled it meanwhile", message=message.message_id)
+            elif not partition.closing:
+                partition.queue.cleared(message, waiting)
+                go += 1
+        self._kit.wake.set()
+        return go
 
 
 def may_resend(message: Message, reads: Sequence[Read]) -> bool:
@@ -27,19 +93,20 @@ def may_resend(message: Message, reads: Sequence[Read]) -> bool:
     return facts is not None and bucket(facts) == "queued"
 
 
-async def facts_about(consumer: AIOKafkaConsumer, partition: int, recipient_id: str) -> list[Read]:
-    """All facts about one recipient. The consumer is the caller's, started, and used for nothing else meanwhile."""
+async def facts_about(consumer: AIOKafkaConsumer, partition: int, recipients: Collection[str]) -> dict[str, list[Read]]:
+    """All facts about these, by recipient. The consumer is the caller's, started, and used for nothing else."""
     places = [TopicPartition(topic, partition) for topic in FOLD_SOURCES]
     consumer.assign(places)
     ends = await consumer.end_offsets(places)
     await consumer.seek_to_beginning(*places)
-    reads: list[Read] = []
+    wanted = {recipient.encode(): recipient for recipient in recipients}
+    reads: dict[str, list[Read]] = defaultdict(list)
     for number, place in enumerate(places):
         while await consumer.position(place) < ends[place]:
             fetched = await consumer.getmany(place, timeout_ms=_POLL_MS)
-            mine = [record for record in fetched.get(place, []) if record.key == recipient_id.encode()]
-            known = [(record.offset, _fact(record.value)) for record in mine]
-            reads += [(number, offset, fact) for offset, fact in known if fact is not None]
+            for record in fetched.get(place, []):
+                if record.key in wanted and (fact := _fact(record.value)) is not None:
+                    reads[wanted[record.key]].append((number, record.offset, fact))
     return reads
 
 

@@ -31,6 +31,8 @@ from sendledger_schemas.attempts import WithheldReason
 WITHHELD_AT_ONCE = 256
 PASSED_OVER_AT_ONCE = 512
 """Messages of one campaign that a look passes over, their recipients being busy: calls in flight wait for a look."""
+CLEARED_FOR = 15 * SECOND
+"""How long a look at the evidence counts for a resend that waits for its turn."""
 
 _CHUNK = 32
 
@@ -79,7 +81,7 @@ class Queue:
         self._reserved: dict[str, str] = {}
         self._flying: dict[str, int] = {}
         self._withholding: set[int] = set()
-        self._cleared: dict[str, str] = {}  # message → campaign
+        self._cleared: dict[str, tuple[str, int]] = {}  # message → campaign, when
         self._next_due = store.next_due()
         self._cancellations = 0
         self._came_to_wait: set[str] = set()  # campaigns
@@ -129,8 +131,8 @@ class Queue:
             self._lanes.release(recipient_id)
 
     def cleared(self, message: Message, waiting: Waiting) -> None:
-        """No evidence speaks against the resend that an operator ordered, until its campaign is paused."""
-        self._cleared[message.message_id] = message.campaign_id
+        """No evidence speaks against an operator's resend, until the look at it is old or the campaign is paused."""
+        self._cleared[message.message_id] = message.campaign_id, self._now
         self._lanes.put_back(message.campaign_id, [waiting])
 
     # ------------------------------------------------------------------------------------------ what may go
@@ -146,8 +148,12 @@ class Queue:
         for campaign_id in [name for name, standing in standings.items() if standing == "cancelled"]:
             self._withhold_all(campaign_id, picked, judge, now)
         going = [name for name, standing in standings.items() if standing == "open"]
-        # A pause may last: what nothing spoke against before it is looked at anew behind it.
-        self._cleared = {name: campaign for name, campaign in self._cleared.items() if campaign in going}
+        # Behind a pause, or a long wait for its turn, is looked at anew what nothing spoke against before it.
+        self._cleared = {
+            name: (campaign, at)
+            for name, (campaign, at) in self._cleared.items()
+            if campaign in going and now - at < CLEARED_FOR
+        }
         self._turn += 1
         start = self._turn % max(1, len(going))
         for share in (max(1, limit // max(1, len(going))), limit):  # first a share for each, then who has more

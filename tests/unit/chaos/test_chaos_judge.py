@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,8 @@ WRONG: dict[str, tuple[list[Data], list[Line], str]] = {
     "a throttle for a rejection": ([*CLAIMED, story.rejected()], [THROTTLED], "it is not"),
     "withheld, but out": ([*CLAIMED, story.withheld()], [TAKEN], "the provider"),
     "withheld by nobody": ([story.withheld()], [], "nobody said so"),
+    "suppressed by nobody": ([story.withheld("suppressed")], [], "nobody said so"),
+    "expired without an end": ([story.withheld("expired")], [], "nobody said so"),
     "left queued": ([], [], "not at its end"),
     "left attempting": (CLAIMED, [TAKEN], "not at its end"),
     "not sent, but it was": ([*CLAIMED, story.not_sent()], [TAKEN], "whose answer says that it was not"),
@@ -133,13 +135,30 @@ def test_a_lost_request_and_a_foreign_call_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mono", "late"), [(10.9, False), (11.1, True), (14.9, True), (15.1, False)])
-@pytest.mark.parametrize("target", ["*", "c1"])
+@pytest.mark.parametrize("target", ["*", "c1", asked().to])
 def test_a_call_in_a_pause_is_found(tmp_path: Path, mono: float, target: str, *, late: bool) -> None:
-    """From a second after the pause was acknowledged until the resume; of the campaign or the account."""
+    """From a second after the pause was acknowledged until the resume; of the campaign, the account, or the number."""
     events, calls = RIGHT["accepted"]
     found = judged(tmp_path, events, [call(mono, **one) for one in calls], holds=[Hold(target, 10.0, 15.0)])
     assert bool(found) == late
     assert judged(tmp_path, events, [call(mono, **one) for one in calls], holds=[Hold("c2", 10.0, 15.0)]) == []
+
+
+@pytest.mark.parametrize(("wall", "early"), [(9.9, True), (10.1, False)])
+def test_a_call_before_its_time_is_found(tmp_path: Path, wall: float, *, early: bool) -> None:
+    """By the simulator's wall clock, the machine's."""
+    events, calls = RIGHT["accepted"]
+    scheduled = asked().model_copy(update={"not_before": datetime.fromtimestamp(10.0, UTC)})
+    found = judged(tmp_path, events, [call(wall, **one) for one in calls], requests=[scheduled])
+    assert ["before" in line for line in found] == [True] * early
+
+
+def test_what_was_withheld_for_a_reason_is_right(tmp_path: Path) -> None:
+    """Cancelled or suppressed by us, or an end of its own."""
+    ends = asked().model_copy(update={"expires_at": START})
+    assert judged(tmp_path, [story.withheld("cancelled")], [], cancelled={"c1"}) == []
+    assert judged(tmp_path, [story.withheld("suppressed")], [], suppressed={asked().to}) == []
+    assert judged(tmp_path, [story.withheld("expired")], [], requests=[ends]) == []
 
 
 def test_one_call_of_a_sleeper_that_was_past_its_second_look_is_excused(tmp_path: Path) -> None:

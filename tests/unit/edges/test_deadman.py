@@ -22,15 +22,15 @@ async def work():
     {work}
 
 try:
-    asyncio.run(deadman.guarded(work(), turns_within=0.5, ends_within=0.5))
+    asyncio.run(deadman.guarded(work(), turns_within=1.5, ends_within=1.5))
 finally:
     deadman.disarm()
 {after}
 """
 ENDS = {
     "good": ("await asyncio.sleep(0)", "", 0),
-    "turns for longer than it may stand still": ("await asyncio.sleep(1)", "", 0),
-    "goes on after the loop has ended": ("await asyncio.sleep(0)", "time.sleep(1)", 0),
+    "turns for longer than it may stand still": ("await asyncio.sleep(2.5)", "", 0),
+    "goes on after the loop has ended": ("await asyncio.sleep(0)", "time.sleep(2.5)", 0),
     "an error": ("raise OSError('canary')", "", 1),
     "stands still": ("time.sleep(30)", "", 1),
     "has a task that does not let go": (

@@ -128,7 +128,7 @@ async def test_an_automatic_pause_names_the_resume_that_its_call_had_seen(tmp_pa
         parts.outcome = Refused("E104", "", "account")
         parts.in_the_call = lambda: parts.order(CampaignResumed(campaign_id="*", by="op"))
         await parts.end_of(parts.claimed())
-        await until(lambda: len(parts.written) == 2, "the pause is written", timeout=5)
+        await until(lambda: len(parts.written) == 2, "the pause is written")
         pause = parts.written[1].data
         assert isinstance(pause, CampaignPaused)
         assert (pause.automatic, pause.last_resume_seen) == (True, 0)
@@ -144,11 +144,11 @@ async def test_an_answer_that_stops_the_account_stops_the_calls_beside_it(tmp_pa
         parts.outcome = Refused("E104", "", "account")
         parts.acknowledged.clear()
         parts.calls.add(first)
-        await until(lambda: parts.written, "the first is answered", timeout=5)
+        await until(lambda: parts.written, "the first is answered")
         parts.calls.add(second)
-        await until(lambda: len(parts.written) == 2, "the second has its end", timeout=5)
+        await until(lambda: len(parts.written) == 2, "the second has its end")
         parts.acknowledged.set()
-        await until(lambda: not parts.calls.active, "both are written", timeout=5)
+        await until(lambda: not parts.calls.active, "both are written")
         kinds = [entry.data.TYPE.split(".")[1] for entry in parts.written]
         assert kinds == ["send-rejected", "send-not-sent", "campaign-paused"]
         assert len(parts.calls_made) == 1
@@ -173,7 +173,7 @@ async def test_what_an_order_has_stopped_does_not_wait_behind_the_first(tmp_path
         parts.calls.add(first)
         parts.calls.add(second)
         parts.control._suppressed.add("r1")
-        await until(lambda: parts.written, "the first end of the two", timeout=5)
+        await until(lambda: parts.written, "the first end of the two")
         assert parts.written[0].data.model_dump(include={"message_id", "reason"}) == {
             "message_id": "m1",
             "reason": "suppressed",
@@ -195,13 +195,13 @@ async def test_calls_follow_one_another_and_wait_for_no_write(tmp_path: Path) ->
         claimed = [parts.claimed() for _ in range(9)]
         for one in claimed:
             parts.calls.add(one)
-        await until(lambda: len(parts.calls_made) == 9, "all are called", timeout=5)
+        await until(lambda: len(parts.calls_made) == 9, "all are called")
         assert most <= parts.kit.concurrency
-        await until(lambda: len(parts.written) == 9, "all answers are handed over", timeout=5)
+        await until(lambda: len(parts.written) == 9, "all answers are handed over")
         assert {entry.key for entry in parts.written} == {one.message.recipient_id for one in claimed}
         assert len(parts.calls.active) == 9, "none has its end before it is on the log"
         parts.acknowledged.set()
-        await until(lambda: not parts.calls.active, "all have their end", timeout=5)
+        await until(lambda: not parts.calls.active, "all have their end")
 
 
 async def test_a_throttle_slows_the_account_down(tmp_path: Path) -> None:

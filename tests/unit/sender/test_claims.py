@@ -94,7 +94,7 @@ async def test_nothing_is_called_before_its_claim_was_read_back(tmp_path: Path) 
             await it.turned()
             assert it.ready == []
             it.it.read(SEND_ATTEMPTS, 1)
-        await until(lambda: len(it.ready) == 3, "all three may be called", timeout=5)
+        await until(lambda: len(it.ready) == 3, "all three may be called")
         assert it.it.partition.handling == 3
 
 
@@ -105,7 +105,7 @@ async def test_of_two_senders_the_first_on_the_log_calls(tmp_path: Path) -> None
         log.add(story.started("m1", "r1"))
         await it.round(group)
         it.it.read()
-        await until(lambda: len(it.ready) == 2, "two may be called", timeout=5)
+        await until(lambda: len(it.ready) == 2, "two may be called")
         assert [one.message.message_id for one in it.ready] == ["m0", "m2"]
         assert set(it.calls.active) == {("m0", 1), ("m2", 1)}
         assert it.it.partition.handling == 2
@@ -121,7 +121,7 @@ async def test_a_claim_behind_a_withholding_calls_nothing(tmp_path: Path) -> Non
         log.add(story.withheld("cancelled", "m0", "r0"))
         await it.round(group)
         it.it.read()
-        await until(lambda: len(it.ready) == 1, "one may be called", timeout=5)
+        await until(lambda: len(it.ready) == 1, "one may be called")
         assert it.ready[0].message.message_id == "m1"
 
 
@@ -133,7 +133,7 @@ async def test_claims_of_a_partition_that_was_lost_call_nothing(tmp_path: Path, 
         if acknowledged == "before":
             await it.turned()
         it.it.partition.abandon()
-        await until(lambda: not it.calls.active, "they are given up", timeout=5)
+        await until(lambda: not it.calls.active, "they are given up")
         assert it.ready == []
 
 

@@ -35,11 +35,11 @@ async def test_orders_are_known_only_when_both_logs_were_read_to_their_ends() ->
             assert control.age() == float("inf")
             assert not control.caught_up.is_set()
         control._positions = dict(ends)
-        await until(control.caught_up.is_set, "all is read", timeout=5)
+        await until(control.caught_up.is_set, "all is read")
         assert 0 <= control.age() <= steady() - began
         ends[ORDERS] = 3
         seen = control.age()
-        await until(lambda: control.age() > seen + 2 * ASK_EVERY, "what is not read makes it older", timeout=5)
+        await until(lambda: control.age() > seen + 2 * ASK_EVERY, "what is not read makes it older")
     finally:
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)

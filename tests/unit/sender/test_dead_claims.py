@@ -115,7 +115,7 @@ async def test_a_partition_that_is_given_up_while_doubts_are_written_ends_nobody
         parts.broker_now = NOON + DEADLINE + CRASH_MARGIN + 1
         parts.acknowledged.clear()
         writing = asyncio.create_task(keep._declare_dead())
-        await until(lambda: parts.written, "the doubts are being written", timeout=5)
+        await until(lambda: parts.written, "the doubts are being written")
         partition.closing = True
         partition.store.close()
         parts.acknowledged.set()

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
-from sendledger.agents.sender_evidence import may_resend
+from sendledger.agents import sender_evidence
+from sendledger.agents.sender_evidence import GO_WITHIN, Read, Resends, may_resend
+from sendledger.agents.sender_queue import CLEARED_FOR
 from sendledger.domain.message import Message
+from sendledger.domain.pace import Pace
 from sendledger.domain.sending import is_resend
 from sendledger_schemas.postbacks import Claim
 from sendledger_schemas.registry import Data
 from tests.support import story
+from tests.support.partition import Log, Worker, ready
+from tests.support.processes import until
 from tests.unit.sender.test_sending import given
 
 DOUBT = [story.requested(), story.started(), story.unanswered(), story.resolved("resend")]
@@ -56,3 +69,125 @@ def test_only_a_resend_is_looked_at() -> None:
     assert not is_resend(given(story.requested()))
     assert not is_resend(given(story.requested(), story.started(), story.throttled()))
     assert is_resend(given(*DOUBT, story.started(attempt=2), story.throttled(attempt=2))), "nothing went out since"
+
+
+def in_doubt(directory: Path, count: int) -> Worker:
+    """A partition with so many messages m0, m1, …, each resolved by resend."""
+    log = Log()
+    for n in range(count):
+        name, to = f"m{n}", f"r{n}"
+        log.add(story.requested(name, to), story.started(name, to), story.unanswered(name, to))
+        log.add(story.resolved("resend", name, to))
+    return ready(directory, log)
+
+
+@dataclass
+class Readings:
+    """In place of the log: what is asked about whom, and what is found. `gate`: nothing is found before."""
+
+    found: dict[str, list[Read]]
+    asked: list[set[str]] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def facts_about(self, _reader: object, _partition: int, recipients: Collection[str]) -> dict[str, list[Read]]:
+        """One reading of the partition."""
+        self.asked.append(set(recipients))
+        await self.gate.wait()
+        return {name: self.found[name] for name in recipients if name in self.found}
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
+    """A log on which every message of `in_doubt` may go again, but m1, which a postback has settled."""
+    found = {}
+    for n in range(30):
+        log = story.Log()
+        for data in (story.requested, story.started, story.unanswered):
+            log.add(data(f"m{n}", f"r{n}"))
+        log.add(story.resolved("resend", f"m{n}", f"r{n}"))
+        if n == 1:
+            log.add(story.postback("delivered", recipient="r1"))
+        found[f"r{n}"] = log.in_order()
+    it = Readings(found)
+
+    @asynccontextmanager
+    async def no_consumer(_kafka: object) -> AsyncIterator[None]:
+        yield None
+
+    monkeypatch.setattr(sender_evidence, "consumer", no_consumer)
+    monkeypatch.setattr(sender_evidence, "facts_about", it.facts_about)
+    return it
+
+
+def resends(per_second: float) -> tuple[Resends, asyncio.Event]:
+    """What looks at the evidence, in a sender with this rate; and what wakes that sender."""
+    pace, wake = Pace(per_second), asyncio.Event()
+    pace.set_share(1, 1)
+    kit = SimpleNamespace(settings=SimpleNamespace(kafka=None), pace=pace, wake=wake)
+    return Resends(cast("Any", kit)), wake
+
+
+async def test_thousands_of_resends_are_looked_at_together(tmp_path: Path, readings: Readings) -> None:
+    """One reading for all that wait when it begins; what comes during it waits for the next. Then all go, but one."""
+    it, (looks, wake) = in_doubt(tmp_path, 30), resends(1_000.0)
+    found = it.pick().resends
+    async with asyncio.TaskGroup() as group:
+        looks.add(it.partition, found[:20], group)
+        await until(lambda: len(readings.asked) == 1, "the log is read")
+        for resend in found[20:]:
+            looks.add(it.partition, [resend], group)
+        readings.gate.set()
+    assert readings.asked == [{f"r{n}" for n in range(20)}, {f"r{n}" for n in range(20, 30)}]
+    assert wake.is_set()
+    first, second = [f"m{n}" for n in range(20) if n != 1], [f"m{n}" for n in range(20, 30)]
+    assert it.picked() == second + first, "of each look the oldest request first"
+    async with asyncio.TaskGroup() as group:
+        looks.add(it.partition, found[:1], group)  # one more, after it had come to rest
+    assert readings.asked[2:] == [{"r0"}]
+
+
+async def test_no_more_are_looked_at_than_go_out_soon(
+    tmp_path: Path, readings: Readings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evidence is looked at shortly before the call, also where the pace is slow; partitions take turns."""
+    one, other, (looks, _) = in_doubt(tmp_path / "1", 12), in_doubt(tmp_path / "2", 1), resends(1.0)
+    sleep, slept = asyncio.sleep, []
+
+    async def no_time(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", no_time)
+    readings.gate.set()
+    async with asyncio.TaskGroup() as group:
+        looks.add(one.partition, one.pick().resends, group)
+        looks.add(other.partition, other.pick().resends, group)
+    assert [len(asked) for asked in readings.asked] == [GO_WITHIN, 1, GO_WITHIN, 2]
+    assert slept == [GO_WITHIN - 1, 1, GO_WITHIN, 2], "one of the first is void"
+
+
+async def test_what_is_leaving_is_not_looked_at(tmp_path: Path, readings: Readings) -> None:
+    """The next owner of the partition looks itself."""
+    it, (looks, wake) = in_doubt(tmp_path, 3), resends(1_000.0)
+    found = it.pick().resends
+    async with asyncio.TaskGroup() as group:
+        looks.add(it.partition, found[:2], group)
+        await until(lambda: len(readings.asked) == 1, "the log is read")
+        looks.add(it.partition, found[2:], group)
+        it.partition.closing = True
+        readings.gate.set()
+    assert len(readings.asked) == 1
+    it.partition.closing = False
+    assert it.picked() == []
+    assert wake.is_set()
+
+
+def test_evidence_gets_old(tmp_path: Path) -> None:
+    """Who had to wait long for his turn is looked at anew: a postback may have come meanwhile."""
+    it = in_doubt(tmp_path, 2)
+    for message, waiting in reversed(it.pick().resends):
+        it.partition.queue.cleared(message, waiting)
+    assert it.picked(1, seconds=1) == ["m0"]
+    again = it.pick(1, seconds=1 + CLEARED_FOR / 1e6)
+    assert again.claims == []
+    assert [message.message_id for message, _ in again.resends] == ["m1"]

@@ -108,7 +108,7 @@ async def test_a_late_answer_is_nobody_elses(ending: str) -> None:
         if ending == "deadline":
             assert await first == NoAnswer("timeout")
         else:
-            await until(lambda: server.requests, "the request is there", timeout=5)
+            await until(lambda: server.requests, "the request is there")
             first.cancel()
             assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], asyncio.CancelledError)
         answered.set()
@@ -134,7 +134,7 @@ async def test_what_came_unasked_is_nobodys_answer() -> None:
         assert await provider.call(prepared) == Taken("SMS_12345")
         ((kept,),) = provider._exchange._connector._conns.values()  # type: ignore[union-attr]
         more.set()
-        await until(lambda: kept[0].should_close, "it has come", timeout=5)
+        await until(lambda: kept[0].should_close, "it has come")
         assert await provider.call(prepared) == Taken("SMS_12345")
         assert (len(server.requests), server.connections) == (2, 2)
 

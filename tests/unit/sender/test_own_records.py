@@ -150,14 +150,14 @@ async def test_the_reader_passes_over_what_is_known_and_stops_at_what_is_not(tmp
     reader.wrote(SEND_ATTEMPTS, NUMBER, it.log.topics[SEND_ATTEMPTS])
     task = asyncio.create_task(reader.run())
     it.log.add(story.started("m1", "r1"))
-    await until(lambda: it.partition.cursors[SEND_ATTEMPTS] == 2, "the foreign claim is read", timeout=5)
+    await until(lambda: it.partition.cursors[SEND_ATTEMPTS] == 2, "the foreign claim is read")
     consumer.may = False
     it.log.add(story.started("m2", "r2"))
     reader.wrote(SEND_ATTEMPTS, NUMBER, it.log.topics[SEND_ATTEMPTS][2:])
-    await until(lambda: consumer.at[SEND_ATTEMPTS] == 3, "reading goes on behind it", timeout=5)
+    await until(lambda: consumer.at[SEND_ATTEMPTS] == 3, "reading goes on behind it")
     consumer.may = True
     it.log.add(story.accepted("T", "m0", "r0"))
-    await until(lambda: it.partition.cursors[API_RESPONSES] == 1, "the foreign answer is read", timeout=5)
+    await until(lambda: it.partition.cursors[API_RESPONSES] == 1, "the foreign answer is read")
     assert set(it.partition.opened) == {"m1", "m2"}
     assert consumer.given == [(SEND_ATTEMPTS, 1), (API_RESPONSES, 0)]
     task.cancel()

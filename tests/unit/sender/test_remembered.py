@@ -219,7 +219,7 @@ async def test_a_look_that_was_cut_short_is_taken_up_at_once(tmp_path: Path, mon
     claims = Claims(cast("Any", kit), cast("Any", SimpleNamespace(active=())), cast("Any", None))
     claims.partitions[3] = it.partition
     tasks = [asyncio.create_task(others()), asyncio.create_task(claims.run())]
-    await until(idle.is_set, "everything was looked at", timeout=10)
+    await until(idle.is_set, "everything was looked at")
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
