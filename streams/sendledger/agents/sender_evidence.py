@@ -7,8 +7,8 @@ long log. A decision made by a person may be slow; thousands of them are looked 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,6 +21,7 @@ from sendledger.domain.plain import Seen, account
 from sendledger.domain.settled import bucket
 from sendledger.edges.clocks import steady
 from sendledger.edges.kafka import consumer
+from sendledger.edges.log_scan import scan
 from sendledger.edges.sender_store import Waiting
 from sendledger_schemas.envelope import UnreadableEvent
 from sendledger_schemas.topics import FOLD_SOURCES
@@ -31,7 +32,6 @@ GO_WITHIN = 5.0
 """Seconds in which as many can go as are looked at together: evidence is looked at shortly before the call."""
 
 _SLOWEST = 0.1
-_POLL_MS = 500
 Read = tuple[int, int, Fact]
 
 _log = structlog.get_logger()
@@ -57,17 +57,22 @@ class Resends:
     async def _look(self) -> None:
         async with consumer(self._kit.settings.kafka) as reader:
             while self._waiting:
-                partition = next(iter(self._waiting))
-                waiting, most = self._waiting.pop(partition), max(1, min(AT_ONCE, int(self._per_second() * GO_WITHIN)))
-                if waiting[most:]:
-                    self._waiting[partition] = waiting[most:]  # behind the other partitions
+                partition, some = self._next()
                 if partition.closing:
                     continue
-                some = waiting[:most]
                 reads = await facts_about(reader, partition.number, {message.recipient_id for message, _ in some})
                 # No quicker than they go out, or the evidence is old by then.
                 await asyncio.sleep(self._judge(partition, some, reads) / self._per_second())
             self._looks = False
+
+    def _next(self) -> tuple[Partition, list[tuple[Message, Waiting]]]:
+        """The partition whose turn it is, and as many of its resends as go out soon; the rest is behind the others."""
+        partition = next(iter(self._waiting))
+        waiting = self._waiting.pop(partition)
+        most = max(1, min(AT_ONCE, int(self._per_second() * GO_WITHIN)))
+        if rest := waiting[most:]:
+            self._waiting[partition] = rest
+        return partition, waiting[:most]
 
     def _per_second(self) -> float:
         return max(_SLOWEST, self._kit.pace.per_second(steady()))
@@ -78,7 +83,7 @@ class Resends:
         """An operator's word counts as long as no evidence says that the message is out. How many may go."""
         go = 0
         for message, waiting in reversed(some):  # each goes to the front of its lane, the first one last
-            if not may_resend(message, reads.get(message.recipient_id, ())):
+            if not may_resend(message, reads[message.recipient_id]):
                 _log.warning("not sent again: a postback has settled it meanwhile", message=message.message_id)
             elif not partition.closing:
                 partition.queue.cleared(message, waiting)
@@ -88,26 +93,25 @@ class Resends:
 
 
 def may_resend(message: Message, reads: Sequence[Read]) -> bool:
-    """Whether the message is queued by all facts about its recipient: (source topic, offset, fact), topic by topic."""
+    """Whether the message is queued by all facts about its recipient: (source topic, offset, fact), in any order."""
     facts = account(Seen(topic, offset, 0, fact) for topic, offset, fact in reads).messages.get(message.message_id)
     return facts is not None and bucket(facts) == "queued"
 
 
-async def facts_about(consumer: AIOKafkaConsumer, partition: int, recipients: Collection[str]) -> dict[str, list[Read]]:
+async def facts_about(reader: AIOKafkaConsumer, partition: int, recipients: Collection[str]) -> dict[str, list[Read]]:
     """All facts about these, by recipient. The consumer is the caller's, started, and used for nothing else."""
     places = [TopicPartition(topic, partition) for topic in FOLD_SOURCES]
-    consumer.assign(places)
-    ends = await consumer.end_offsets(places)
-    await consumer.seek_to_beginning(*places)
-    wanted = {recipient.encode(): recipient for recipient in recipients}
-    reads: dict[str, list[Read]] = defaultdict(list)
-    for number, place in enumerate(places):
-        while await consumer.position(place) < ends[place]:
-            fetched = await consumer.getmany(place, timeout_ms=_POLL_MS)
-            for record in fetched.get(place, []):
-                if record.key in wanted and (fact := _fact(record.value)) is not None:
-                    reads[wanted[record.key]].append((number, record.offset, fact))
-    return reads
+    reader.assign(places)
+    ends = await reader.end_offsets(places)
+    await reader.seek_to_beginning(*places)
+    reads: dict[bytes, list[Read]] = {recipient.encode(): [] for recipient in recipients}
+
+    def take(record: Any) -> None:
+        if (mine := reads.get(record.key)) is not None and (fact := _fact(record.value)) is not None:
+            mine.append((FOLD_SOURCES.index(record.topic), record.offset, fact))
+
+    await scan(reader, ends, take)
+    return {key.decode(): mine for key, mine in reads.items()}
 
 
 def _fact(raw: bytes | None) -> Fact | None:

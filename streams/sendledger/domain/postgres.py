@@ -12,6 +12,9 @@ from sendledger_schemas.tables import TABLES, Column, kept_columns
 KEYS = {"messages": "message_id", "campaigns": "campaign_id"}
 """The tables that are kept, with their keys."""
 
+CREATE_ALONE = "SELECT pg_advisory_xact_lock(hashtext('sendledger sink postgres --create'), hashtext(%s))"
+"""Takes one parameter, the schema, before its `ddl` in a transaction: IF NOT EXISTS fails where two make it at once."""
+
 _OTHERWISE = Column(
     "otherwise", "json", True, "Policy → bucket, detail and settled_at where another policy says otherwise"
 )

@@ -14,10 +14,12 @@ import pytest
 
 from sendledger.agents import sender_evidence
 from sendledger.agents.sender_evidence import GO_WITHIN, Read, Resends, may_resend
+from sendledger.agents.sender_partition import Partition
 from sendledger.agents.sender_queue import CLEARED_FOR
 from sendledger.domain.message import Message
 from sendledger.domain.pace import Pace
 from sendledger.domain.sending import is_resend
+from sendledger.edges.sender_store import Waiting
 from sendledger_schemas.postbacks import Claim
 from sendledger_schemas.registry import Data
 from tests.support import story
@@ -25,15 +27,27 @@ from tests.support.partition import Log, Worker, ready
 from tests.support.processes import until
 from tests.unit.sender.test_sending import given
 
-DOUBT = [story.requested(), story.started(), story.unanswered(), story.resolved("resend")]
+
+def resent(message: str = "m1", recipient: str = "r1") -> list[Data]:
+    """In doubt, and resolved by resend."""
+    names = message, recipient
+    return [story.requested(*names), story.started(*names), story.unanswered(*names), story.resolved("resend", *names)]
+
+
+DOUBT = resent()
+
+
+def reads_of(*facts: Data) -> list[Read]:
+    """These facts, as they are read."""
+    log = story.Log()
+    for data in facts:
+        log.add(data)
+    return log.in_order()
 
 
 def asked(*facts: Data) -> bool:
     """Whether the message may go again, by these facts about its recipient."""
-    log = story.Log()
-    for data in facts:
-        log.add(data)
-    return may_resend(Message("m1", "c1", "r1"), log.in_order())
+    return may_resend(Message("m1", "c1", "r1"), reads_of(*facts))
 
 
 def test_an_operators_word_counts_without_evidence() -> None:
@@ -75,9 +89,7 @@ def in_doubt(directory: Path, count: int) -> Worker:
     """A partition with so many messages m0, m1, …, each resolved by resend."""
     log = Log()
     for n in range(count):
-        name, to = f"m{n}", f"r{n}"
-        log.add(story.requested(name, to), story.started(name, to), story.unanswered(name, to))
-        log.add(story.resolved("resend", name, to))
+        log.add(*resent(f"m{n}", f"r{n}"))
     return ready(directory, log)
 
 
@@ -93,7 +105,7 @@ class Readings:
         """One reading of the partition."""
         self.asked.append(set(recipients))
         await self.gate.wait()
-        return {name: self.found[name] for name in recipients if name in self.found}
+        return {name: self.found[name] for name in recipients}
 
 
 @pytest.fixture
@@ -101,13 +113,8 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
     """A log on which every message of `in_doubt` may go again, but m1, which a postback has settled."""
     found = {}
     for n in range(30):
-        log = story.Log()
-        for data in (story.requested, story.started, story.unanswered):
-            log.add(data(f"m{n}", f"r{n}"))
-        log.add(story.resolved("resend", f"m{n}", f"r{n}"))
-        if n == 1:
-            log.add(story.postback("delivered", recipient="r1"))
-        found[f"r{n}"] = log.in_order()
+        settled = [story.postback("delivered", recipient="r1")] if n == 1 else []
+        found[f"r{n}"] = reads_of(*resent(f"m{n}", f"r{n}"), *settled)
     it = Readings(found)
 
     @asynccontextmanager
@@ -127,16 +134,25 @@ def resends(per_second: float) -> tuple[Resends, asyncio.Event]:
     return Resends(cast("Any", kit)), wake
 
 
+@asynccontextmanager
+async def during_a_reading(
+    looks: Resends, partition: Partition, some: list[tuple[Message, Waiting]], readings: Readings
+) -> AsyncIterator[asyncio.TaskGroup]:
+    """While the log is read for these; then that and whatever came of it is brought to its end."""
+    async with asyncio.TaskGroup() as group:
+        looks.add(partition, some, group)
+        await until(lambda: len(readings.asked) == 1, "the log is read")
+        yield group
+        readings.gate.set()
+
+
 async def test_thousands_of_resends_are_looked_at_together(tmp_path: Path, readings: Readings) -> None:
     """One reading for all that wait when it begins; what comes during it waits for the next. Then all go, but one."""
     it, (looks, wake) = in_doubt(tmp_path, 30), resends(1_000.0)
     found = it.pick().resends
-    async with asyncio.TaskGroup() as group:
-        looks.add(it.partition, found[:20], group)
-        await until(lambda: len(readings.asked) == 1, "the log is read")
+    async with during_a_reading(looks, it.partition, found[:20], readings) as group:
         for resend in found[20:]:
             looks.add(it.partition, [resend], group)
-        readings.gate.set()
     assert readings.asked == [{f"r{n}" for n in range(20)}, {f"r{n}" for n in range(20, 30)}]
     assert wake.is_set()
     first, second = [f"m{n}" for n in range(20) if n != 1], [f"m{n}" for n in range(20, 30)]
@@ -170,12 +186,9 @@ async def test_what_is_leaving_is_not_looked_at(tmp_path: Path, readings: Readin
     """The next owner of the partition looks itself."""
     it, (looks, wake) = in_doubt(tmp_path, 3), resends(1_000.0)
     found = it.pick().resends
-    async with asyncio.TaskGroup() as group:
-        looks.add(it.partition, found[:2], group)
-        await until(lambda: len(readings.asked) == 1, "the log is read")
+    async with during_a_reading(looks, it.partition, found[:2], readings) as group:
         looks.add(it.partition, found[2:], group)
         it.partition.closing = True
-        readings.gate.set()
     assert len(readings.asked) == 1
     it.partition.closing = False
     assert it.picked() == []

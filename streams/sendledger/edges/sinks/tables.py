@@ -16,14 +16,13 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from sendledger.domain.changes import Changes
-from sendledger.domain.postgres import cursor_statements, ddl, delete, upsert
+from sendledger.domain.postgres import CREATE_ALONE, cursor_statements, ddl, delete, upsert
 from sendledger.edges.sinks.sink import SinkError
 
 VARIABLE = "SENDLEDGER_POSTGRES_DSN"
 Place = tuple[str, int]
 """Topic and partition."""
 _CONNECT_SECONDS = 10
-_CREATING = "SELECT pg_advisory_xact_lock(hashtext('sendledger sink postgres --create'), hashtext(%s))"
 # What a server says that will be there again in a while.
 _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "reserved", "administrator command", "crash")
 
@@ -53,8 +52,7 @@ class Tables:
         """Make what is missing. Errors: SinkError, Away."""
         with _told(self._schema):
             async with self._connection.transaction():
-                # one after the other: IF NOT EXISTS fails when two make the same thing at once
-                await self._connection.execute(_CREATING, (self._schema,))
+                await self._connection.execute(CREATE_ALONE, (self._schema,))
                 await self._connection.execute(ddl(self._schema).encode())
 
     async def cursors(self, topic_ids: Mapping[str, str], places: Collection[Place]) -> dict[Place, int]:
