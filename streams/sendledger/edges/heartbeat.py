@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,10 +32,11 @@ log = structlog.get_logger()
 
 
 class Heartbeat:
-    """The time of the last beat, in a file. Errors of its methods: OSError."""
+    """The time of the last beat, in a file. Safe on several threads. Errors of its methods: OSError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._writing = threading.Lock()  # a beat on its thread outlives the task that asked for it
 
     def last(self) -> datetime | None:
         """When it beat last; None at the very first start, or if the file cannot be read as a time."""
@@ -44,13 +46,14 @@ class Heartbeat:
 
     def beat(self, now: datetime) -> None:
         """Write the time, whole or not at all, synced: a power cut must not leave an empty file."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._path.with_suffix(".new")
-        with draft.open("w", encoding="ascii") as file:
-            file.write(format_instant(now))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+        with self._writing:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with draft.open("w", encoding="ascii") as file:
+                file.write(format_instant(now))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)
 
 
 def away(last: datetime | None, now: datetime) -> tuple[datetime, datetime] | None:
@@ -90,9 +93,22 @@ async def beat_on(
         if absence := away(last, now):
             log.warning("receiver was away", since=absence[0].isoformat(), until=absence[1].isoformat())
             await _until_kept(keep, absence)
-        try:
+        with _refusal_told():
             await asyncio.to_thread(heartbeat.beat, now)
             last = now
-        except OSError as error:
-            log.warning("heartbeat cannot be written", reason=error.strerror)
         await asyncio.sleep(BEAT_SECONDS)
+
+
+async def last_beat(heartbeat: Heartbeat, now: datetime) -> None:
+    """Beat as the receiver ends, which no disk may disturb; an absence not told yet is left to the next start."""
+    with _refusal_told():
+        if away(heartbeat.last(), now) is None:
+            await asyncio.to_thread(heartbeat.beat, now)
+
+
+@contextlib.contextmanager
+def _refusal_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        log.warning("heartbeat cannot be written", reason=error.strerror)

@@ -20,7 +20,7 @@ import structlog
 
 from sendledger.config import Settings
 from sendledger.edges import failpoints, kafka, system_record
-from sendledger.edges.heartbeat import Heartbeat, away_record, beat_on
+from sendledger.edges.heartbeat import Heartbeat, away_record, beat_on, last_beat
 from sendledger.edges.memory import spare_memory
 from sendledger.edges.postback_records import PostbackRecords
 from sendledger.edges.postback_rounds import PostbackRounds
@@ -86,7 +86,7 @@ async def serve(settings: Settings, life: Life) -> None:
     ]
     await _until_end(life, [serving, *others])
     await _stop(server, serving, life)
-    heartbeat.beat(datetime.now(UTC))
+    await last_beat(heartbeat, datetime.now(UTC))
     await writer.finish(seconds=_FINISH_SECONDS)
     for task in others:
         task.cancel()

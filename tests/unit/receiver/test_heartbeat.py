@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sendledger.edges import heartbeat
-from sendledger.edges.heartbeat import AWAY_AFTER, Heartbeat, away, away_record, beat_on
+from sendledger.edges.heartbeat import AWAY_AFTER, Heartbeat, away, away_record, beat_on, last_beat
 from sendledger_schemas.envelope import decode
 from sendledger_schemas.postbacks import ReceiverAway
 from sendledger_schemas.topics import RECEIVERS
@@ -37,6 +38,14 @@ def test_a_file_that_holds_no_time_is_as_none(beat: Heartbeat, tmp_path: Path) -
     beat.beat(NOW)
     (tmp_path / "spool" / "heartbeat").write_text("?")
     assert beat.last() is None
+
+
+def test_beats_on_several_threads_never_meet(beat: Heartbeat) -> None:
+    """The last beat of a receiver may come while an earlier one is still being written."""
+    times = [NOW + timedelta(seconds=n) for n in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(beat.beat, times))
+    assert beat.last() in times
 
 
 @pytest.mark.parametrize(
@@ -112,3 +121,21 @@ async def test_a_process_that_slept_tells_its_absence(beat: Heartbeat, monkeypat
     assert await asyncio.wait_for(told, 10) == (NOW + timedelta(seconds=5), NOW + timedelta(hours=1))
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, NOW), (NOW - AWAY_AFTER, NOW), (LONG_AGO, LONG_AGO)])
+async def test_the_last_beat_hides_no_absence(beat: Heartbeat, before: datetime | None, after: datetime) -> None:
+    """A receiver stopped before it could tell its absence leaves the old beat, so that the next one tells it."""
+    if before is not None:
+        beat.beat(before)
+    await last_beat(beat, NOW)
+    assert beat.last() == after
+
+
+async def test_a_disk_that_takes_no_beat_ends_no_receiver(tmp_path: Path) -> None:
+    """Neither at its end, which has records to bring away, nor while it runs."""
+    (tmp_path / "spool").touch()
+    refused = Heartbeat(tmp_path / "spool" / "heartbeat")
+    with pytest.raises(OSError, match="spool"):
+        refused.beat(NOW)
+    await last_beat(refused, NOW)
