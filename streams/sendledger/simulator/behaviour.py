@@ -84,12 +84,13 @@ def plan(profile: Profile, seed: int, *, to: str, text: str, campaign_ref: str |
     if not _is_taken(misbehaviour, draws):
         return Plan(latency=latency, misbehaviour=misbehaviour, taken=False)
     form = profile.form if profile.form != "mixed" else _FORMS[int(draws.unit("form") * len(_FORMS))]
-    silent = Draws(seed, to).happens("no receipt", profile.no_receipt)
+    person = Draws(seed, to)
+    silent = person.happens("no receipt", profile.no_receipt)
     return Plan(
         latency=latency,
         misbehaviour=misbehaviour,
         form=form,
-        operator_id=_SILENT_CARRIER if silent else _CARRIERS[int(Draws(seed, to).unit("carrier") * len(_CARRIERS))],
+        operator_id=_SILENT_CARRIER if silent else _CARRIERS[int(person.unit("carrier") * len(_CARRIERS))],
         postbacks=tuple(_postbacks(profile, draws, form, silent=silent)),
     )
 
@@ -152,15 +153,15 @@ def _receipt(status: int, form: Form, place: int, when: float) -> PlannedPostbac
 
 def _arranged(profile: Profile, draws: Draws, notices: list[PlannedPostback]) -> list[PlannedPostback]:
     """The notices in the order in which they are posted: shuffled, the last one late, the first one early."""
-    dues = [notice.due for notice in notices]
     if draws.happens("shuffle", profile.shuffle):
-        notices.reverse()
+        dues = [notice.due for notice in notices]
+        notices = [replace(notice, due=due) for notice, due in zip(reversed(notices), dues, strict=True)]
     if draws.happens("late", profile.late):
-        dues[-1] += draws.between("late after", *profile.late_after)
-    arranged = [replace(notice, due=due) for notice, due in zip(notices, dues, strict=True)]
+        late = draws.between("late after", *profile.late_after)
+        notices[-1] = replace(notices[-1], due=notices[-1].due + late)
     if draws.happens("early", profile.early):
-        arranged[0] = replace(arranged[0], due=0.0, early=True)
-    return arranged
+        notices[0] = replace(notices[0], due=0.0, early=True)
+    return notices
 
 
 def _noise(profile: Profile, draws: Draws, first: PlannedPostback) -> Iterator[PlannedPostback]:

@@ -117,7 +117,8 @@ class Desk:
     def _accepted(self, call: Call, request: SendSms, n: int, fate: Plan) -> Decision:
         self._messages += 1
         tracking_id, history_id = f"SMS_{self._messages}", str(self._messages)
-        fate = replace(fate, operator_id=request.operator_id or fate.operator_id)
+        if request.operator_id:
+            fate = replace(fate, operator_id=request.operator_id)
         taken = Taken(
             request=request,
             tracking_id=tracking_id,

@@ -68,15 +68,13 @@ class Postman:
 
     async def deliver_early(self, delivery: Delivery) -> None:
         """One try now; returns when it is over, or after 2 s: a caller waits for its answer meanwhile."""
-        await asyncio.wait({self._start(delivery)}, timeout=_PATIENCE)
+        if (trying := self._start(delivery)) is not None:
+            await asyncio.wait({trying}, timeout=_PATIENCE)
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: Delivery, poster: Poster) -> None:
         """One try; on anything but 200 the next one is scheduled, or the postback given up."""
-        if self._poster is None:
-            self._end(delivery, "no_callback")
-            return
         async with self._slots:
-            status, error = await self._try(self._poster, delivery)
+            status, error = await self._try(poster, delivery)
         delivery.tries += 1
         self.counts["tries"] += 1
         self._ledger.append(
@@ -123,8 +121,12 @@ class Postman:
         if self._poster is not None:
             self._poster.close()
 
-    def _start(self, delivery: Delivery) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._deliver(delivery))
+    def _start(self, delivery: Delivery) -> asyncio.Task[None] | None:
+        """The try, under way; None if there is no address to try, which is the end of it."""
+        if self._poster is None:
+            self._end(delivery, "no_callback")
+            return None
+        task = asyncio.create_task(self._deliver(delivery, self._poster))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task

@@ -189,4 +189,4 @@ def _document(root: str, *pairs: tuple[str, str | None]) -> bytes:
 
 
 def _lines(*pairs: tuple[str, str | None]) -> str:
-    return "".join(f"\t{element(name, value)}\n" for name, value in pairs if value is not None)
+    return "".join([f"\t{element(name, value)}\n" for name, value in pairs if value is not None])

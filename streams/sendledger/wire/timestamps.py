@@ -14,6 +14,8 @@ _STAMP = re.compile(
 )
 
 
+_WITHOUT_OFFSET = len("2011-07-26 10:22:26.975911")
+
 # The page's own form, which nearly all have: Python reads it by itself, in a fifth of the time.
 _PAGE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[+-][0-9]{2}")
 
@@ -42,7 +44,8 @@ def parse_instant(text: str) -> datetime | None:
 def format_page(when: datetime, offset_hours: int) -> str:
     """The page's form: a blank in the middle, microseconds, an offset of two digits."""
     local = when.astimezone(timezone(timedelta(hours=offset_hours)))
-    return f"{local:%Y-%m-%d %H:%M:%S.%f}{offset_hours:+03d}"
+    # Not strftime, which takes five times as long. The offset of isoformat is cut off: it has minutes, too.
+    return f"{local.isoformat(' ', 'microseconds')[:_WITHOUT_OFFSET]}{offset_hours:+03d}"
 
 
 def format_iso(when: datetime, offset_hours: int) -> str:

@@ -25,6 +25,7 @@ _PROLOG = re.compile(r"(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A bare carriage return would be read back as a line feed (XML 1.0, section 2.11).
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;"})
+_ESCAPED = re.compile(f"[{''.join(map(chr, _ESCAPES))}]")
 
 
 class Node(NamedTuple):
@@ -71,7 +72,7 @@ def parse_xml(raw: bytes) -> Node | XmlFault:
 
 def escape(value: str) -> str:
     """A value as it stands between two tags or in double quotes."""
-    return value.translate(_ESCAPES)
+    return value.translate(_ESCAPES) if _ESCAPED.search(value) else value  # most have nothing to escape
 
 
 def element(name: str, value: str) -> str:
