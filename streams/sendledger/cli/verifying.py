@@ -98,7 +98,15 @@ async def _runs(settings: Settings, options: Options, pause: float | None, *, me
         differs = bool(found)
         if pause is None:
             return differs
+        _heed_interrupt()
         await asyncio.sleep(pause)
+
+
+def _heed_interrupt() -> None:
+    """End after all, if a library has swallowed the cancellation that Ctrl-C is: else this would go on for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _one(settings: Settings, options: Options, *, as_json: bool) -> Sequence[Difference]:
