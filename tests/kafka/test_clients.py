@@ -41,6 +41,31 @@ async def test_a_consumer_begins_at_the_start_and_commits_nothing(shared_kafka: 
             assert (await reader.getone()).value == b"first"
 
 
+async def test_a_stop_loses_no_cancellation(shared_kafka: Settings) -> None:
+    """Whoever is cancelled at any step of stopping a consumer is cancelled; aiokafka took that for its own tasks'."""
+    in_time = 0
+    for step in range(100):
+        stopping = asyncio.Event()
+
+        async def stops(stopping: asyncio.Event) -> None:
+            reader = consumer(shared_kafka.kafka, RECEIVERS)
+            await reader.start()
+            await reader.getmany(timeout_ms=10)
+            stopping.set()
+            await reader.stop()
+
+        task = asyncio.create_task(stops(stopping))
+        await asyncio.wait_for(stopping.wait(), 30)
+        for _ in range(step):
+            await asyncio.sleep(0)
+        if not task.cancel():
+            break
+        in_time += 1
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert in_time > 2
+
+
 async def test_writes_are_safe_unless_somebody_says_otherwise(shared_kafka: Settings) -> None:
     """All replicas and idempotence by default; every argument can be replaced where there is a reason."""
     async with (

@@ -103,7 +103,10 @@ async def _runs(settings: Settings, options: Options, pause: float | None, *, me
 
 
 def _heed_interrupt() -> None:
-    """End after all, if a library has swallowed the cancellation that Ctrl-C is: else this would go on for ever."""
+    """End after all, if the cancellation that Ctrl-C is got lost inside a run: else this would go on for ever.
+
+    Python 3.11's `wait_for`, through which aiokafka waits for each answer, drops one that comes along with the answer.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""A consumer that gives back at once what it has fetched and nobody reads to its end.
+"""A consumer that gives back at once what it has fetched and nobody reads to its end, and stops as it is told.
 
 aiokafka's `PartitionRecords` and the generator that it reads from refer to each other. A seek or another assignment
 drops one half read, and the bytes of the whole fetch then stay until Python's garbage collector comes by: a reader that
@@ -9,6 +9,7 @@ seeks a lot had 170 MB of such fetches (DECISIONS 61).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,3 +56,18 @@ class ReleasingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # as above
         """As aiokafka starts; the first fetch may be on its way, and is taken in hand along with the next."""
         await super().start()
         self._fetcher.__class__ = _ReleasingFetcher
+
+    async def stop(self) -> None:
+        """As aiokafka stops, but for cancellations: it may swallow that of its caller, and raise one of its own tasks.
+
+        It awaits tasks that it has cancelled, and takes any CancelledError for theirs, or none.
+        """
+        caller = asyncio.current_task()
+        assert caller is not None  # noqa: S101 — a coroutine runs in a task
+        asked = caller.cancelling()
+        try:
+            await super().stop()
+        except asyncio.CancelledError:
+            await self._client.close()  # the rest of the stop that was cut short
+        if caller.cancelling() > asked:
+            raise asyncio.CancelledError

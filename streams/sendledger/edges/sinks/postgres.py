@@ -67,17 +67,7 @@ async def keep(
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
-        await _stopped(reader)
-
-
-async def _stopped(reader: AIOKafkaConsumer) -> None:
-    """Stop it. aiokafka 0.14 may raise the cancellation of its own fetcher, which must not hide why we end."""
-    task = asyncio.current_task()
-    try:
         await reader.stop()
-    except asyncio.CancelledError:
-        if task is not None and task.cancelling():
-            raise
 
 
 class _Run:
